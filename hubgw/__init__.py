@@ -1,0 +1,1 @@
+"""hubgw: a self-hosted Virtual WAN hub on Linux."""
