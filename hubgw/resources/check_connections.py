@@ -1,0 +1,106 @@
+"""vpnConnections: one WAN, links of the site, and branches that IKE can tell apart."""
+
+from collections.abc import Iterator
+
+from hubgw.resources.connection import VpnConnection, VpnGateway
+from hubgw.resources.hub import VirtualHub
+from hubgw.resources.problem import Path, nearest, shown
+from hubgw.resources.report import Report, seconds, words
+from hubgw.resources.site import Link, VpnSite
+
+_SITE: Path = ("properties", "remoteVpnSite")
+
+
+def check_connections(report: Report) -> None:
+    """A connection joins a site and a gateway of one WAN, once, over links that the site has."""
+    for pair in seconds(report.inventory.connections, lambda one: (one.parent_key, one.properties.remote_vpn_site.key)):
+        connection, other = report.later(*pair, key=lambda one: one.key)
+        name = connection.properties.remote_vpn_site.name
+        message = f"vpnSite {name} is connected to this gateway already, by {report.placed(other, _SITE)}"
+        report.add(
+            connection, _SITE, message, shown(name), "one connection of a site to a gateway; add link connections"
+        )
+    for connection in report.inventory.connections:
+        site = report.of(VpnSite, connection.properties.remote_vpn_site)
+        if site is None:
+            continue
+        _check_wan(report, connection, site)
+        if not site.links:
+            message = f"{report.placed(site, ())} has no link to connect"
+            report.add(connection, _SITE, message, shown(site.name), "give it vpnSiteLinks with an ipAddress")
+        _check_link_connections(report, connection, site)
+
+
+def _check_wan(report: Report, connection: VpnConnection, site: VpnSite) -> None:
+    gateway = report.of(VpnGateway, connection.parent_key)
+    hub = report.of(VirtualHub, gateway.properties.virtual_hub) if gateway else None
+    if hub and hub.properties.virtual_wan.key != site.properties.virtual_wan.key:
+        path = ("properties", "virtualWan")
+        message = (
+            f"{report.placed(site, path)} is in virtualWan {site.properties.virtual_wan.name}, "
+            f"and {report.placed(hub, path)} in {hub.properties.virtual_wan.name}"
+        )
+        report.add(
+            connection, _SITE, message, shown(site.name), "a site connects to hubs of its own WAN; a hub is in one"
+        )
+
+
+def _check_link_connections(report: Report, connection: VpnConnection, site: VpnSite) -> None:
+    if not connection.properties.vpn_link_connections:
+        return
+    links = {link.key: link for link in site.links}
+    indexed = list(enumerate(connection.properties.vpn_link_connections))
+    for index, one in indexed:
+        ref = one.properties.vpn_site_link
+        path = (*_link_connection(index), "properties", "vpnSiteLink")
+        if not ref.key.startswith(f"{site.key}/"):
+            message = f"is a link of another site than {words(site)}"
+            report.add(connection, path, message, shown("/".join(ref.id.split("/")[-3::2])))
+        elif ref.key not in links:
+            hint = nearest(ref.name, (link.name for link in site.links))
+            report.add(connection, path, f"{report.placed(site, ())} has no link of this name", shown(ref.name), hint)
+    for (index, one), (_, first) in seconds(indexed, lambda pair: pair[1].properties.vpn_site_link.key):
+        message = f"the link is connected twice, also by {first.name}"
+        path = (*_link_connection(index), "properties", "vpnSiteLink")
+        report.add(connection, path, message, shown(one.properties.vpn_site_link.name))
+    for (index, one), _ in seconds(indexed, lambda pair: pair[1].name.lower()):
+        report.add(
+            connection, (*_link_connection(index), "name"), "two link connections have this name", shown(one.name)
+        )
+
+
+def _link_connection(index: int) -> Path:
+    return ("properties", "vpnLinkConnections", index)
+
+
+def check_identities(report: Report) -> None:
+    """The branches of a gateway differ in their IKE identities, which are their addresses where settings give none.
+
+    A preshared key is looked up by the identities of both ends, so two branches with one identity share one key.
+    """
+    inventory = report.inventory
+    used = [(one, site, link) for one in inventory.connections for site, link in _links_of(report, one)]
+
+    def identity(link: Link) -> str:
+        return (inventory.remote_identity(link.key) or str(link.ip_address)).lower()
+
+    for pair in seconds(used, lambda one: (one[0].parent_key, identity(one[2]))):
+        (connection, site, link), (other, other_site, other_link) = report.later(*pair, key=lambda one: one[0].key)
+        if site.key == other_site.key:
+            continue
+        what = "address" if identity(link) == str(link.ip_address) else "remoteIdentity"
+        message = (
+            f"link {link.name} of {report.placed(site, ())} has the {what} of link {other_link.name} of "
+            f"{report.placed(other_site, ())}, and both connect to one gateway (the other by {words(other)})"
+        )
+        report.add(connection, _SITE, message, shown(identity(link)), "give them different remoteIdentity in settings")
+
+
+def _links_of(report: Report, connection: VpnConnection) -> Iterator[tuple[VpnSite, Link]]:
+    site = report.of(VpnSite, connection.properties.remote_vpn_site)
+    if site is None:
+        return
+    chosen = {one.properties.vpn_site_link.key for one in connection.properties.vpn_link_connections}
+    for link in site.links:
+        if not chosen or link.key in chosen:
+            yield site, link

@@ -1,0 +1,71 @@
+"""The whole desired set, by key and by type. Immutable, and checks nothing: validate.py does, on one of these."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TypeVar
+
+from hubgw.resources.base import Ref, Resource
+from hubgw.resources.connection import VpnConnection, VpnGateway
+from hubgw.resources.hub import VirtualHub
+from hubgw.resources.node import Node
+from hubgw.resources.settings import Settings
+from hubgw.resources.site import VpnSite
+from hubgw.resources.vnet import HubVirtualNetworkConnection, VirtualNetwork
+from hubgw.resources.wan import VirtualWan
+
+R = TypeVar("R", bound=Resource)
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """Resources by key, each type sorted by key; of two with one key the last stays. Build with `Inventory.of`."""
+
+    by_key: Mapping[str, Resource]
+    wans: tuple[VirtualWan, ...]
+    hubs: tuple[VirtualHub, ...]
+    gateways: tuple[VpnGateway, ...]
+    vnets: tuple[VirtualNetwork, ...]
+    vnet_connections: tuple[HubVirtualNetworkConnection, ...]
+    sites: tuple[VpnSite, ...]
+    connections: tuple[VpnConnection, ...]
+    nodes: tuple[Node, ...]
+    settings: tuple[Settings, ...]
+    settings_by_resource: Mapping[str, Settings]
+
+    @staticmethod
+    def of(resources: Iterable[Resource]) -> "Inventory":
+        by_key = {resource.key: resource for resource in resources}
+        ordered = [by_key[key] for key in sorted(by_key)]
+
+        def every(kind: type[R]) -> tuple[R, ...]:
+            return tuple(resource for resource in ordered if isinstance(resource, kind))
+
+        settings = every(Settings)
+        return Inventory(
+            by_key=MappingProxyType(by_key),
+            wans=every(VirtualWan),
+            hubs=every(VirtualHub),
+            gateways=every(VpnGateway),
+            vnets=every(VirtualNetwork),
+            vnet_connections=every(HubVirtualNetworkConnection),
+            sites=every(VpnSite),
+            connections=every(VpnConnection),
+            nodes=every(Node),
+            settings=settings,
+            settings_by_resource=MappingProxyType({one.properties.resource.key: one for one in settings}),
+        )
+
+    def get(self, ref: Ref | str) -> Resource | None:
+        """Returns the resource of a reference or key."""
+        return self.by_key.get(ref if isinstance(ref, str) else ref.key)
+
+    def priority(self, site: VpnSite) -> int | None:
+        """Returns the order among sites that announce one prefix (lower is preferred), where settings give one."""
+        settings = self.settings_by_resource.get(site.key)
+        return settings.properties.priority if settings else None
+
+    def remote_identity(self, link_key: str) -> str | None:
+        """Returns the branch's IKE identity on a link, where settings give one."""
+        settings = self.settings_by_resource.get(link_key)
+        return settings.properties.remote_identity if settings else None

@@ -1,0 +1,71 @@
+"""nodes: what Azure's portal never asks, because it owns the machines: gateway instances, and attachments on Linux."""
+
+from typing import Annotated
+
+from pydantic import Field, model_validator
+
+from hubgw.resources.base import (
+    Address,
+    GatewayRef,
+    InterfaceAddress,
+    InterfaceName,
+    Lenient,
+    Model,
+    NotEmpty,
+    Resource,
+    VnetRef,
+    fault,
+)
+
+
+class GatewayInstance(Model):
+    """One of a gateway's two instances on this machine; `private_address` where a 1:1 NAT stands in front."""
+
+    vpn_gateway: GatewayRef
+    instance: Annotated[int, Field(ge=0, le=1)]
+    public_address: Address
+    private_address: Address | None = None
+    interface: InterfaceName
+    underlay_mtu: Annotated[int, Field(ge=1280, le=9216)] = 1500
+
+
+class Vlan(Model):
+    """A VLAN of hubgw's on an interface of the machine."""
+
+    parent: InterfaceName
+    id: Annotated[int, Field(ge=1, le=4094)]
+
+
+class Bridge(Model):
+    """A bridge of hubgw's over interfaces of the machine."""
+
+    ports: Annotated[tuple[InterfaceName, ...], Lenient, NotEmpty]
+
+
+class VirtualNetworkAttachment(Model):
+    """How a virtual network is attached: over what, the hub's address there, and on link or behind a gateway."""
+
+    virtual_network: VnetRef
+    interface: InterfaceName | None = None
+    vlan: Vlan | None = None
+    bridge: Bridge | None = None
+    address: InterfaceAddress
+    gateway: Address | None = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> "VirtualNetworkAttachment":
+        if sum(way is not None for way in (self.interface, self.vlan, self.bridge)) != 1:
+            raise fault("expected exactly one of interface, vlan and bridge")
+        return self
+
+
+class NodeProperties(Model):
+    gateway_instances: Annotated[tuple[GatewayInstance, ...], Lenient] = ()
+    virtual_networks: Annotated[tuple[VirtualNetworkAttachment, ...], Lenient] = ()
+
+
+class Node(Resource):
+    __slots__ = ()
+    properties: NodeProperties
+    TYPE = "nodes"
+    PROPERTIES = NodeProperties

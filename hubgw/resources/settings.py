@@ -1,0 +1,42 @@
+"""settings: what Azure has no field for, keyed by the resource that it extends."""
+
+import re
+from ipaddress import ip_address
+from typing import Annotated, Final
+
+from pydantic import AfterValidator, Field
+
+from hubgw.resources.base import ExtendedRef, Model, Resource, fault
+
+_HOST: Final = r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?)"
+_IDENTITY: Final = re.compile(rf"(?=.{{1,128}}\Z)(?:[A-Za-z0-9._+-]{{1,64}}@)?{_HOST}(?:\.{_HOST})*", re.ASCII)
+_ADDRESS_LIKE: Final = re.compile(r"[0-9.]+|.*:.*", re.ASCII | re.DOTALL)
+
+
+def _identity(text: str) -> str:
+    if _ADDRESS_LIKE.fullmatch(text):
+        try:
+            address = ip_address(text)
+        except ValueError:
+            raise fault("expected an IKE identity: an IP address, a host name or user@host") from None
+        if address.version == 6:
+            raise fault("IPv6 addresses are not implemented yet")
+    elif not _IDENTITY.fullmatch(text):
+        raise fault("expected an IKE identity: an IP address, a host name or user@host")
+    return text
+
+
+class SettingsProperties(Model):
+    """`remote_identity` is the branch's IKE identity (its link's address where absent); of two sites that announce one
+    prefix, that of the lower `priority` is preferred."""
+
+    resource: ExtendedRef
+    remote_identity: Annotated[str, AfterValidator(_identity)] | None = None
+    priority: Annotated[int, Field(ge=0, le=65535)] | None = None
+
+
+class Settings(Resource):
+    __slots__ = ()
+    properties: SettingsProperties
+    TYPE = "settings"
+    PROPERTIES = SettingsProperties

@@ -1,0 +1,41 @@
+"""The whole desired set -> every problem between resources, at once. Never reads the host: what is declared decides.
+
+Checks of one resource alone are parse.py's. A check whose other resource is missing says nothing: the reference is
+reported once, by `check_references`.
+"""
+
+from collections.abc import Iterable
+
+from hubgw.resources.base import Resource
+from hubgw.resources.check_connections import check_connections, check_identities
+from hubgw.resources.check_nodes import check_attachments, check_instances
+from hubgw.resources.check_prefixes import check_prefixes
+from hubgw.resources.check_references import check_references
+from hubgw.resources.check_settings import check_settings
+from hubgw.resources.check_sites import check_sites
+from hubgw.resources.check_topology import check_gateways, check_hubs, check_vnet_connections
+from hubgw.resources.inventory import Inventory
+from hubgw.resources.problem import Problem
+from hubgw.resources.report import Report, Where
+
+
+def validate(resources: Iterable[Resource], where: Where) -> tuple[Problem, ...]:
+    """Returns what is wrong between resources: those stored already and those of the files, together.
+
+    Args:
+        resources: one for each key; build them with `load` or `parse`.
+        where: tells the place of a key and path, `problem.STORED` for what no file has (`Loaded.where` does).
+    """
+    report = Report(Inventory.of(resources), where)
+    check_references(report)
+    check_hubs(report)
+    check_gateways(report)
+    check_vnet_connections(report)
+    check_sites(report)
+    check_connections(report)
+    check_identities(report)
+    check_prefixes(report)
+    check_instances(report)
+    check_attachments(report)
+    check_settings(report)
+    return tuple(sorted(report.problems, key=lambda problem: (problem.file, problem.line, problem.path)))

@@ -1,0 +1,207 @@
+"""What is written out is read in again as the same resource; keys leave only where they are asked for."""
+
+import json
+from ipaddress import IPv4Network
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hubgw.names import NAME, Secret
+from hubgw.resources.base import Resource
+from hubgw.resources.connection import VpnConnection
+from hubgw.resources.inventory import Inventory
+from hubgw.resources.load import load
+from hubgw.resources.parse import parse
+from hubgw.resources.site import VpnSite
+
+names = st.from_regex(NAME, fullmatch=True)
+keys = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), min_size=16, max_size=128)
+addresses = st.integers(0x0B000001, 0x0BFFFFFE).map(lambda number: str(IPv4Network(number).network_address))
+locations = st.sampled_from(["westeurope", "West Europe", "north-europe-2"])
+text = st.text(st.characters(min_codepoint=0x20, categories=("L", "N", "P")), max_size=20)
+
+
+@st.composite
+def prefixes(draw: st.DrawFn, longest: int = 32) -> str:
+    length = draw(st.integers(1, longest))
+    return str(IPv4Network(draw(st.integers(0, 2**length - 1)) << (32 - length)).supernet(new_prefix=length))
+
+
+def document(type_: str, name: st.SearchStrategy[str], **properties: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """Documents of a type; properties with None are left out."""
+    made = st.fixed_dictionaries(properties).map(lambda one: {key: it for key, it in one.items() if it is not None})
+    return st.fixed_dictionaries({"type": st.just(type_), "name": name, "properties": made})
+
+
+def tracked(documents: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    more = st.fixed_dictionaries({"location": locations, "tags": st.dictionaries(text, text, max_size=2)})
+    return st.tuples(documents, more).map(lambda pair: {**pair[0], **pair[1]})
+
+
+def maybe(strategy: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.none() | strategy
+
+
+def reference(named: st.SearchStrategy[str]) -> st.SearchStrategy[Any]:
+    return named | named.map(lambda name: {"id": name})
+
+
+def spaces(least: int) -> st.SearchStrategy[Any]:
+    return st.fixed_dictionaries({"addressPrefixes": st.lists(prefixes(), min_size=least, max_size=3)})
+
+
+links = st.lists(st.fixed_dictionaries({"name": names, "properties": st.fixed_dictionaries({"ipAddress": addresses})}))
+link_connections = st.lists(
+    st.fixed_dictionaries(
+        {
+            "name": names,
+            "properties": st.fixed_dictionaries(
+                {
+                    "vpnSiteLink": reference(names),
+                    "sharedKey": maybe(keys),
+                    "dpdTimeoutSeconds": maybe(st.integers(20, 3600)),
+                }
+            ),
+        }
+    ),
+    max_size=4,
+)
+children = st.tuples(names, names).map("/".join)
+attachments = st.fixed_dictionaries(
+    {"virtualNetwork": reference(names), "address": st.just("10.50.0.1/24"), "gateway": maybe(addresses)}
+)
+ways = st.sampled_from(
+    [{"interface": "eth1"}, {"vlan": {"parent": "eth1", "id": 20}}, {"bridge": {"ports": ["eth1", "eth2"]}}]
+)
+documents = st.one_of(
+    tracked(document("virtualWans", names, allowBranchToBranchTraffic=maybe(st.booleans()))),
+    tracked(document("virtualHubs", names, virtualWan=reference(names), addressPrefix=prefixes(24), sku=maybe(text))),
+    tracked(document("vpnGateways", names, virtualHub=reference(names))),
+    tracked(document("virtualNetworks", names, addressSpace=spaces(1))),
+    tracked(
+        document(
+            "vpnSites",
+            names,
+            virtualWan=reference(names),
+            addressSpace=maybe(spaces(0)),
+            ipAddress=maybe(addresses),
+            vpnSiteLinks=links.filter(lambda some: len(some) <= 4),
+            deviceProperties=maybe(st.fixed_dictionaries({"deviceVendor": text})),
+        )
+    ),
+    document("hubVirtualNetworkConnections", children, remoteVirtualNetwork=reference(names)),
+    document(
+        "vpnConnections",
+        children,
+        remoteVpnSite=reference(names),
+        sharedKey=maybe(keys),
+        vpnLinkConnections=link_connections,
+    ),
+    document(
+        "nodes",
+        names,
+        virtualNetworks=st.lists(st.tuples(attachments, ways).map(lambda pair: {**pair[0], **pair[1]}), max_size=2),
+    ),
+    document("settings", names, resource=reference(names), priority=maybe(st.integers(0, 65535))),
+)
+
+
+def _read(written: Any) -> Resource:
+    parsed = parse(written)
+    assert parsed.findings == ()
+    assert parsed.resource is not None
+    return parsed.resource
+
+
+@given(documents)
+def test_a_resource_written_out_is_read_in_again(written: Any) -> None:
+    resource = _read(written)
+    out = resource.to_json(secrets=True)
+    assert json.loads(json.dumps(out)) == out
+    again = _read(out)
+    assert again == resource
+    assert again.to_json(secrets=True) == out
+    assert hash(again) == hash(resource)
+
+
+@given(documents)
+def test_yaml_says_the_same_as_json(written: Any) -> None:
+    resource = _read(written)
+    loaded = load([("out.yaml", yaml.safe_dump(resource.to_json(secrets=True), allow_unicode=True).encode())])
+    assert [str(problem) for problem in loaded.problems] == []
+    assert loaded.resources == (resource,)
+
+
+@given(documents)
+def test_no_key_leaves_unasked(written: Any) -> None:
+    resource = _read(written)
+    assert "sharedKey" not in json.dumps(resource.to_json(secrets=False))
+    if isinstance(resource, VpnConnection) and resource.properties.shared_key:
+        assert isinstance(resource.properties.shared_key, Secret)
+        assert resource.properties.shared_key.reveal() not in repr(resource)
+
+
+def test_azure_shape() -> None:
+    resource = _read({"type": "vpnConnections", "name": "gw1/c1", "properties": {"remoteVpnSite": "s1"}})
+    out = resource.to_json(secrets=False)
+    prefix = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/hubgw/providers/Microsoft.Network"
+    assert out["id"] == f"{prefix}/vpnGateways/gw1/vpnConnections/c1"
+    assert (out["name"], out["type"]) == ("c1", "Microsoft.Network/vpnGateways/vpnConnections")
+    assert out["properties"]["remoteVpnSite"] == {"id": f"{prefix}/vpnSites/s1"}
+    assert (resource.name, resource.label) == ("c1", "gw1/c1")
+    assert resource.parent_key == f"{prefix}/vpnGateways/gw1".lower()
+
+
+def test_a_reference_by_name_stays_in_the_resource_group_of_who_refers() -> None:
+    hub = _read(
+        {
+            "id": "/subscriptions/s/resourceGroups/g/providers/Microsoft.Network/virtualHubs/hub1",
+            "location": "westeurope",
+            "properties": {"virtualWan": "wan1", "addressPrefix": "10.100.0.0/24"},
+        }
+    )
+    wan = hub.to_json(secrets=False)["properties"]["virtualWan"]
+    assert wan == {"id": "/subscriptions/s/resourceGroups/g/providers/Microsoft.Network/virtualWans/wan1"}
+
+
+@pytest.mark.parametrize("link", ["link1", "branch1/link1", {"id": "link1"}])
+def test_a_link_is_named_alone_or_with_its_site(link: Any) -> None:
+    properties = {
+        "remoteVpnSite": "branch1",
+        "vpnLinkConnections": [{"name": "a", "properties": {"vpnSiteLink": link}}],
+    }
+    connection = _read({"type": "vpnConnections", "name": "gw1/c1", "properties": properties})
+    assert isinstance(connection, VpnConnection)
+    (one,) = connection.properties.vpn_link_connections
+    assert one.properties.vpn_site_link.id.endswith("/vpnSites/branch1/vpnSiteLinks/link1")
+
+
+def test_a_site_of_the_old_form_has_one_link_of_its_own_name() -> None:
+    site = _read({"type": "vpnSites", "name": "Old", "properties": {"virtualWan": "w", "ipAddress": "192.0.2.1"}})
+    assert isinstance(site, VpnSite)
+    (link,) = site.links
+    assert (link.name, str(link.ip_address)) == ("Old", "192.0.2.1")
+    assert link.key == f"{site.key}/vpnsitelinks/old"
+
+
+@given(st.lists(documents, max_size=8))
+def test_the_inventory_has_every_resource_sorted(written: list[Any]) -> None:
+    resources = [_read(one) for one in written]
+    inventory = Inventory.of(resources)
+    every = (
+        *inventory.wans,
+        *inventory.hubs,
+        *inventory.gateways,
+        *inventory.vnets,
+        *inventory.vnet_connections,
+        *inventory.sites,
+        *inventory.connections,
+        *inventory.nodes,
+        *inventory.settings,
+    )
+    assert {one.key for one in every} == {one.key for one in resources}
+    assert [one.key for one in inventory.sites] == sorted(one.key for one in inventory.sites)
+    assert all(inventory.get(one.key) is one for one in every)
