@@ -1,0 +1,49 @@
+"""Resources -> what needs a number of its own in the store, before compile can name it in the kernel.
+
+Numbers are allocated, not hashed: 20,000 names hashed into 32 bits collide once in twenty stores.
+"""
+
+from collections.abc import Iterator
+
+from hubgw.resources.connection import VpnConnection
+from hubgw.resources.inventory import Inventory
+from hubgw.resources.site import Link, VpnSite
+
+INSTANCES = (0, 1)
+"""A vpnGateway has two instances, both active."""
+
+
+def owners(inventory: Inventory) -> set[tuple[str, str]]:
+    """Returns (kind, owner) of everything to number: ``vrf`` a hub, ``tunnel`` a link and instance, ``port`` a VNet."""
+    wanted = {("vrf", hub.key) for hub in inventory.hubs}
+    for node in inventory.nodes:
+        wanted |= {
+            ("port", attachment.virtual_network.key)
+            for attachment in node.properties.virtual_networks
+            if attachment.interface is None
+        }
+    for connection in inventory.connections:
+        for link, _ in links_of(inventory, connection):
+            wanted |= {("tunnel", tunnel_owner(connection, link, instance)) for instance in INSTANCES}
+    return wanted
+
+
+def tunnel_owner(connection: VpnConnection, link: Link, instance: int) -> str:
+    """Returns the name under which the store numbers the tunnel of a link to a gateway instance."""
+    return f"{connection.key}/{link.name.lower()}/{instance}"
+
+
+def links_of(inventory: Inventory, connection: VpnConnection) -> Iterator[tuple[Link, int | None]]:
+    """Yields each link that a connection uses, and the index of its link connection (None: the connection speaks).
+
+    A connection that names no link uses every link of its site.
+    """
+    site = inventory.get(connection.properties.remote_vpn_site)
+    if not isinstance(site, VpnSite):
+        raise TypeError(f"{connection.id}: remoteVpnSite is a {type(site).__name__}")
+    if not connection.properties.vpn_link_connections:
+        yield from ((link, None) for link in site.links)
+        return
+    by_key = {link.key: link for link in site.links}
+    for index, link_connection in enumerate(connection.properties.vpn_link_connections):
+        yield by_key[link_connection.properties.vpn_site_link.key], index

@@ -1,0 +1,33 @@
+"""The list of passes: everything that a machine's plan is made of, in the order in which it is written."""
+
+from hubgw.compile.draft import Allocations, Draft, Numbers
+from hubgw.compile.hubs import compile_hubs
+from hubgw.compile.machine import compile_machine
+from hubgw.compile.scope import scope_of
+from hubgw.compile.sites import compile_sites
+from hubgw.compile.vnets import compile_vnets
+from hubgw.plan.types import Plan
+from hubgw.resources.inventory import Inventory
+from hubgw.resources.node import Node
+
+
+def compile_plan(
+    inventory: Inventory, node: Node | None, allocations: Allocations, ruleset: str, secret_key: bytes
+) -> Plan:
+    """Compiles what one machine shall hold.
+
+    Args:
+        inventory: all resources, validated together.
+        node: the machine; None, or one that hosts nothing, gives an empty plan.
+        allocations: the store's numbers, one for each of `hubgw.compile.allocate.owners`.
+        ruleset: digest of the nftables text that the machine's software carries.
+        secret_key: the store's own key, from which the ids of IKE secrets are derived.
+    """
+    draft = Draft()
+    scope = scope_of(inventory, node, Numbers(allocations))
+    if scope.hubs:
+        compile_machine(draft, scope, ruleset)
+        compile_hubs(draft, scope)
+        compile_vnets(draft, scope)
+        compile_sites(draft, scope, secret_key)
+    return Plan(tuple(draft.objects.values()), tuple(draft.tunnels), draft.owners)

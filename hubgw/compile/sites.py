@@ -1,0 +1,92 @@
+"""Connections to sites: two tunnels a link, one to each gateway instance; routes over all of a site's tunnels."""
+
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network
+
+from hubgw.compile.allocate import links_of, tunnel_owner
+from hubgw.compile.draft import Draft
+from hubgw.compile.ike import compile_ike, compile_secret
+from hubgw.compile.mtu import tunnel_mtu
+from hubgw.compile.scope import HostedHub, Scope
+from hubgw.names import Secret
+from hubgw.plan.types import Group, Nexthop, Route, Tiers, Tunnel, TunnelOf, Tunnels
+from hubgw.resources.connection import VpnConnection
+from hubgw.resources.node import GatewayInstance
+from hubgw.resources.site import Link
+
+
+@dataclass(frozen=True, slots=True)
+class _Path:
+    """The way to a site over one connection; a lower priority is preferred where two sites announce one prefix."""
+
+    priority: int
+    nexthops: tuple[int, ...]
+    owners: tuple[str, ...]
+
+
+def compile_sites(draft: Draft, scope: Scope, secret_key: bytes) -> None:
+    """Writes the tunnels and the routes of every connection of each hosted hub."""
+    for hosted in scope.hubs:
+        paths: dict[IPv4Network | IPv6Network, list[_Path]] = {}
+        for connection in hosted.connections:
+            site = scope.site_of(connection)
+            nexthops = _compile_connection(draft, scope, hosted, connection, secret_key)
+            if nexthops:
+                path = _Path(scope.inventory.priority(site) or 0, tuple(sorted(nexthops)), (connection.id, site.id))
+                for prefix in site.properties.address_space.address_prefixes:
+                    paths.setdefault(prefix, []).append(path)
+        for prefix, ways in paths.items():
+            ways.sort(key=lambda path: path.priority)
+            tiers: Tiers = tuple(path.nexthops for path in ways)
+            owners = tuple(owner for path in ways for owner in path.owners)
+            draft.add(Group(tiers), *owners)
+            draft.add(Route(hosted.table, prefix, Tunnels(tiers)), *owners)
+
+
+def _compile_connection(
+    draft: Draft, scope: Scope, hosted: HostedHub, connection: VpnConnection, secret_key: bytes
+) -> list[int]:
+    nexthops = []
+    for link, index in links_of(scope.inventory, connection):
+        for instance in hosted.instances:
+            tunnel = _tunnel(scope, connection, link, instance)
+            key, dpd_timeout = _key_and_dpd(connection, index)
+            local_id = str(instance.public_address)
+            remote_id = scope.inventory.remote_identity(link.key) or str(link.ip_address)
+            owners = (tunnel.connection, tunnel.site)
+            alias = f"vpnConnections/{connection.name} {link.name} instance {instance.instance}"
+            mtu = tunnel_mtu(instance.underlay_mtu)
+            draft.tunnels.append(tunnel)
+            draft.add(Tunnel(tunnel.name, tunnel.nexthop, hosted.vrf, mtu, alias), *owners)
+            draft.add(Nexthop(tunnel.nexthop, tunnel.name), *owners)
+            draft.add(compile_secret(tunnel.name, (local_id, remote_id), key, secret_key), *owners)
+            draft.add(compile_ike(tunnel, local_id, remote_id, dpd_timeout), *owners)
+            nexthops.append(tunnel.nexthop)
+    return nexthops
+
+
+def _tunnel(scope: Scope, connection: VpnConnection, link: Link, instance: GatewayInstance) -> TunnelOf:
+    name, if_id = scope.numbers.tunnel(tunnel_owner(connection, link, instance.instance))
+    return TunnelOf(
+        name=name,
+        nexthop=if_id,
+        connection=connection.id,
+        site=scope.site_of(connection).id,
+        link=link.name,
+        instance=instance.instance,
+        local_address=str(instance.private_address or instance.public_address),
+        remote_address=str(link.ip_address),
+    )
+
+
+def _key_and_dpd(connection: VpnConnection, index: int | None) -> tuple[Secret, int | None]:
+    """The link connection speaks where it says something, else the connection."""
+    properties = connection.properties
+    key, dpd_timeout = properties.shared_key, properties.dpd_timeout_seconds
+    if index is not None:
+        link = properties.vpn_link_connections[index].properties
+        key = link.shared_key or key
+        dpd_timeout = dpd_timeout if link.dpd_timeout_seconds is None else link.dpd_timeout_seconds
+    if key is None:
+        raise ValueError(f"{connection.id}: no sharedKey; one is made when the connection is stored")
+    return key, dpd_timeout

@@ -1,0 +1,54 @@
+"""A plan and the tunnels that are up -> the objects wanted now.
+
+The plan says which tunnels may serve a route; which of them do is a fact of the moment. A tunnel that is down, or
+serves as a backup, is outside the routing table, so the reverse-path check would drop what it brings in the instant
+between its SA and its routes: the exception set `not_in_fib` names it.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Set
+from dataclasses import replace
+from ipaddress import IPv4Network, collapse_addresses
+
+from hubgw.plan.types import Element, Group, Object, Plan, Route, Tiers, Tunnels, tunnel_interface
+
+
+def activate(plan: Plan, up: Set[int]) -> list[Object]:
+    """Returns the plan's objects with each group's members chosen among the nexthop ids in `up`."""
+    objects: list[Object] = []
+    serving: dict[Tiers, tuple[int, ...]] = {}
+    for obj in plan.objects:
+        if isinstance(obj, Group):
+            serving[obj.tiers] = first_tier_up(obj.tiers, up)
+            objects.append(replace(obj, active=serving[obj.tiers]))
+        else:
+            objects.append(obj)
+    objects.extend(Element("not_in_fib", item) for item in sorted(_exceptions(plan.objects, serving)))
+    return objects
+
+
+def _exceptions(objects: Iterable[Object], serving: Mapping[Tiers, tuple[int, ...]]) -> Iterator[tuple[str, str]]:
+    """Yields (interface, IPv4 prefix) of the tunnels that do not serve a route now."""
+    idle: dict[int, list[IPv4Network]] = {}
+    for route in objects:
+        if isinstance(route, Route) and isinstance(route.via, Tunnels) and isinstance(route.prefix, IPv4Network):
+            members = {member for tier in route.via.tiers for member in tier}
+            for member in members.difference(serving[route.via.tiers]):
+                idle.setdefault(member, []).append(route.prefix)
+    for member, prefixes in idle.items():
+        # The kernel refuses an interval that lies inside one that the set holds.
+        for prefix in collapse_addresses(prefixes):
+            yield tunnel_interface(member), str(prefix).removesuffix("/32")
+
+
+def first_tier_up(tiers: Tiers, up: Set[int]) -> tuple[int, ...]:
+    """Returns the members that are up of the first tier that has one; empty when none is.
+
+    >>> first_tier_up(((1, 2), (3, 4)), {2, 3})
+    (2,)
+    >>> first_tier_up(((1, 2), (3, 4)), {4})
+    (4,)
+    """
+    for tier in tiers:
+        if members := tuple(member for member in tier if member in up):
+            return members
+    return ()

@@ -1,0 +1,191 @@
+"""Wanted objects and seen objects -> the operations that turn one into the other, in the order to carry them out."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from ipaddress import IPv4Network
+from itertools import groupby
+
+from hubgw.plan.types import (
+    Address,
+    Create,
+    Delete,
+    Element,
+    Group,
+    IkeConnection,
+    IkeSecret,
+    Key,
+    Nexthop,
+    Object,
+    OnLink,
+    Op,
+    Port,
+    Route,
+    Ruleset,
+    Sysctl,
+    Tunnel,
+    Tunnels,
+    Unreachable,
+    Update,
+    Vrf,
+)
+
+# Fail closed: rules and last-resort routes come before any link that could carry traffic.
+_MAKE: dict[type, int] = {
+    Sysctl: 20,
+    Ruleset: 21,
+    Element: 22,
+    Vrf: 23,
+    Tunnel: 25,
+    Port: 26,
+    Address: 27,
+    Nexthop: 28,
+    Group: 29,
+    Route: 30,
+    IkeSecret: 33,
+    IkeConnection: 34,
+}
+_LAST_RESORT = 24
+# A peer that is answered before every connection is loaded gives up.
+_OPEN = 35
+
+# Make before break: what replaces an object is there before the object goes, and rules go last of all.
+_BREAK: dict[type, int] = {
+    Route: 40,
+    Group: 41,
+    Nexthop: 42,
+    Address: 43,
+    Port: 44,
+    Tunnel: 45,
+    Vrf: 47,
+    IkeSecret: 48,
+    Element: 49,
+    Ruleset: 50,
+}
+_BREAK_LAST_RESORT = 46
+
+
+def diff(wanted: Iterable[Object], seen: Iterable[Object]) -> list[Op]:
+    """Returns the operations that are left to do, ordered; empty when all is as wanted.
+
+    A sysctl is never deleted: what it was before is not ours to know.
+    """
+    wanted = list(wanted)
+    unseen = {obj.key: obj for obj in seen}
+    flushed = _flushed(wanted, unseen)
+    ops: list[Op] = []
+    for obj in wanted:
+        old = unseen.pop(obj.key, None)
+        if old is None or obj.key in flushed:
+            ops.append(Create(obj))
+        elif old != obj:
+            ops.append(Update(old, obj))
+    ops.extend(Delete(obj) for obj in unseen.values() if not isinstance(obj, Sysctl))
+    return order(ops)
+
+
+def order(ops: Iterable[Op]) -> list[Op]:
+    """Sorts operations so that nothing is open, and nothing lost, in between."""
+    ops = list(ops)
+    coming = [op.new for op in ops if not isinstance(op, Delete)]
+    bridged = {name for obj in coming if isinstance(obj, Port) for name in obj.ports}
+    intervals: dict[str, list[IPv4Network]] = {}
+    for obj in coming:
+        if isinstance(obj, Element) and obj.set == "not_in_fib":
+            intervals.setdefault(obj.item[0], []).append(IPv4Network(obj.item[1]))
+    return sorted(ops, key=lambda op: _makes_room(op, bridged, intervals) or _rank(op))
+
+
+def runs(ops: Iterable[Op]) -> Iterator[tuple[str, list[Op]]]:
+    """Cuts ordered operations into runs for one driver each: ``netlink``, ``nftables`` or ``strongswan``."""
+    for driver, run in groupby(ops, key=driver_of):
+        yield driver, list(run)
+
+
+def driver_of(op: Op) -> str:
+    """Names the driver that carries out an operation."""
+    match target(op):
+        case Ruleset() | Element():
+            return "nftables"
+        case IkeConnection() | IkeSecret():
+            return "strongswan"
+        case _:
+            return "netlink"
+
+
+def target(op: Op) -> Object:
+    """Returns the object that an operation is about: the new one where there is one."""
+    return op.old if isinstance(op, Delete) else op.new
+
+
+def _flushed(wanted: Iterable[Object], seen: Mapping[Key, Object]) -> set[Key]:
+    """Returns the keys of what the kernel drops with a tunnel that changes its VRF: nexthops, groups, routes."""
+    cycled = {
+        obj.name
+        for obj in wanted
+        if isinstance(obj, Tunnel)
+        and isinstance(old := seen.get(obj.key), Tunnel)
+        and (old.vrf, old.if_id) != (obj.vrf, obj.if_id)
+    }
+    if not cycled:
+        return set()
+    nexthops = {obj.id for obj in seen.values() if isinstance(obj, Nexthop) and obj.interface in cycled}
+    groups = {obj.tiers for obj in seen.values() if isinstance(obj, Group) and nexthops.intersection(obj.active)}
+    return {
+        obj.key
+        for obj in seen.values()
+        if (isinstance(obj, Nexthop) and obj.id in nexthops)
+        or (isinstance(obj, Group) and obj.tiers in groups)
+        or (isinstance(obj, Route) and isinstance(obj.via, Tunnels) and obj.via.tiers in groups)
+    }
+
+
+def _makes_room(op: Op, bridged: Set[str], intervals: Mapping[str, Sequence[IPv4Network]]) -> tuple[int, int] | None:
+    """Returns the rank of a deletion without which something new is refused, or undone when the old goes."""
+    match op:
+        case Delete(Port(name, kind="existing")) if name in bridged:
+            # Given back later, it would be taken out of its bridge.
+            return (11, 0)
+        case Delete(Element("not_in_fib", (interface, prefix))):
+            # In the transaction that adds the new: the kernel refuses an interval inside another.
+            return (_MAKE[Element], 0) if _overlaps(prefix, intervals.get(interface, ())) else None
+    return None
+
+
+def _overlaps(prefix: str, others: Sequence[IPv4Network]) -> bool:
+    try:
+        return any(map(IPv4Network(prefix).overlaps, others))
+    except ValueError:
+        # A range: nobody but another could have put it there.
+        return bool(others)
+
+
+def _rank(op: Op) -> tuple[int, int]:
+    obj = target(op)
+    if isinstance(op, Delete):
+        match obj:
+            case IkeConnection():
+                # Two connections between the same ends would compete for the peer's next attempt.
+                return (10, 0)
+            case Port(kind="vlan" | "bridge"):
+                # The kernel holds one VLAN of an id per parent: the old one makes room first.
+                return (11, 0)
+            case Route(via=Unreachable()):
+                return (_BREAK_LAST_RESORT, 0)
+            case _:
+                return (_BREAK[type(obj)], 0)
+    if isinstance(obj, Element) and obj.set == "ike_open":
+        return (_OPEN, 0)
+    if isinstance(op, Create) and isinstance(obj, Port):
+        # A bridge that gives an interface back does so before another takes it.
+        return (_MAKE[Port], 1)
+    if isinstance(obj, Route):
+        match obj.via:
+            case Unreachable():
+                return (_LAST_RESORT, 0)
+            case OnLink():
+                return (_MAKE[Route], 0)
+            case Tunnels():
+                return (_MAKE[Route], 1)
+            case _:
+                # The kernel takes a gateway only where a route to it is there already.
+                return (_MAKE[Route], 2)
+    return (_MAKE[type(obj)], 0)

@@ -1,0 +1,331 @@
+"""The objects of a machine's dataplane, wanted and seen alike, so that one generic diff serves all.
+
+Each object's `key` is the kernel's or the daemon's own key (a route: table, prefix, metric), never one of ours, and
+starts with the class's name. Everything is frozen and hashable. Nothing here knows a resource.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Interface, IPv6Network
+from typing import Final
+
+from hubgw.names import TUNNEL_PREFIX, Secret
+
+TABLES: Final = range(10_000_000, 20_000_000)
+"""Routing tables of our VRFs: 10,000,000 + the VRF's number."""
+
+IF_IDS: Final = range(100_000_000, 200_000_000)
+"""if_id of a tunnel's xfrm interface, and the id of its nexthop object: 100,000,000 + the tunnel's number."""
+
+GROUPS: Final = range(200_000_000, 300_000_000)
+"""Nexthop groups, numbered by the netlink driver; the first is the blackhole nexthop that an empty group holds."""
+
+PROTOCOL: Final = 250
+"""Routing protocol number of our routes and nexthops: one that iproute2 gives no name."""
+
+UNREACHABLE_METRIC: Final = 4278198272
+"""Metric of a VRF's default route of last resort: the one that the kernel's documentation of VRF gives."""
+
+Key = tuple[object, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sysctl:
+    """A kernel setting, by its path below /proc/sys (``net/ipv4/fib_multipath_hash_policy``). Never deleted."""
+
+    path: str
+    value: str
+
+    @property
+    def key(self) -> Key:
+        return ("Sysctl", self.path)
+
+
+@dataclass(frozen=True, slots=True)
+class Vrf:
+    """A hub route table. Forwarding is on for the devices enslaved to it, which decide it; never for the machine.
+
+    `intact` is false where what no other field says is not as we set it: up, rp_filter 0, no IPv6 address generated.
+    """
+
+    name: str
+    table: int
+    alias: str
+    intact: bool = True
+
+    @property
+    def key(self) -> Key:
+        return ("Vrf", self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Tunnel:
+    """The xfrm interface of one tunnel, enslaved to the VRF of its table, up, without any IPv6 address.
+
+    `intact` is false where what no other field says is not as we set it: up, forwarding 1, rp_filter 0, no IPv6 address
+    generated.
+    """
+
+    name: str
+    if_id: int
+    vrf: str
+    mtu: int
+    alias: str
+    intact: bool = True
+
+    @property
+    def key(self) -> Key:
+        return ("Tunnel", self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """The interface through which a virtual network is attached, enslaved to the VRF of its table, up.
+
+    `parent` and `vlan_id` are set for a VLAN of ours, `ports` for a bridge of ours; an interface of the operator's has
+    neither, no alias of ours either, and is given back (taken out of the VRF, never deleted) when it goes. `ports` are
+    sorted. `intact` as for a tunnel; an interface of the operator's may have IPv6 addresses.
+    """
+
+    name: str
+    vrf: str
+    kind: str  # "existing", "vlan" or "bridge"
+    alias: str = ""
+    parent: str = ""
+    vlan_id: int = 0
+    ports: tuple[str, ...] = ()
+    intact: bool = True
+
+    @property
+    def key(self) -> Key:
+        return ("Port", self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """An address on an interface, added `noprefixroute`: connected prefixes are routes like any other.
+
+    `intact` is false where the flag is missing. IPv6 is only ever seen, and unwanted.
+    """
+
+    interface: str
+    address: IPv4Interface | IPv6Interface
+    intact: bool = True
+
+    @property
+    def key(self) -> Key:
+        return ("Address", self.interface, self.address)
+
+
+@dataclass(frozen=True, slots=True)
+class Nexthop:
+    """The nexthop object of one tunnel: `id` equals its if_id."""
+
+    id: int
+    interface: str
+
+    @property
+    def key(self) -> Key:
+        return ("Nexthop", self.id)
+
+
+Tiers = tuple[tuple[int, ...], ...]
+"""Nexthop ids that serve a route: the first tier with a tunnel that is up is used, with equal cost over those that are
+up. ``((1, 2),)`` is a site with two tunnels; ``((1, 2), (3, 4))`` adds a backup site. Sorted within a tier."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A nexthop group, named by the tiers that it serves; its number belongs to the netlink driver.
+
+    `active` holds the members now (sorted nexthop ids); empty is the blackhole nexthop: routes stay, and fail closed.
+    """
+
+    tiers: Tiers
+    active: tuple[int, ...] = ()
+
+    @property
+    def key(self) -> Key:
+        return ("Group", self.tiers)
+
+
+@dataclass(frozen=True, slots=True)
+class Unreachable:
+    """Answered with ICMP network unreachable."""
+
+
+@dataclass(frozen=True, slots=True)
+class OnLink:
+    """Hosts on the interface's own link."""
+
+    interface: str
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """Behind a router on the interface's link."""
+
+    interface: str
+    address: IPv4Address
+
+
+@dataclass(frozen=True, slots=True)
+class Tunnels:
+    """Through the nexthop group of these tiers."""
+
+    tiers: Tiers
+
+
+Via = Unreachable | OnLink | Gateway | Tunnels
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A route of ours (`PROTOCOL`) in a table of ours (`TABLES`)."""
+
+    table: int
+    prefix: IPv4Network | IPv6Network
+    via: Via
+    metric: int = 0
+
+    @property
+    def key(self) -> Key:
+        return ("Route", self.table, self.prefix, self.metric)
+
+
+@dataclass(frozen=True, slots=True)
+class Ruleset:
+    """The constant part of the nftables table: chains, rules, sets; `digest` names the text that made it."""
+
+    digest: str
+
+    @property
+    def key(self) -> Key:
+        return ("Ruleset",)
+
+
+@dataclass(frozen=True, slots=True)
+class Element:
+    """An element of a set of the nftables table, or, with a `value`, of a map. Strings as nft's JSON has them.
+
+    Prefixes are written ``10.1.0.0/24``; a host ``10.1.0.1`` or ``10.1.0.1/32`` is written without its length.
+    """
+
+    set: str
+    item: tuple[str, ...]
+    value: str = ""
+
+    @property
+    def key(self) -> Key:
+        return ("Element", self.set, self.item)
+
+
+@dataclass(frozen=True, slots=True)
+class IkeSecret:
+    """A preshared key and its owners, the identities of both ends.
+
+    `id` changes with the secret, which charon never gives back, so that comparing ids compares secrets.
+    """
+
+    id: str
+    owners: tuple[str, ...] = field(compare=False)
+    secret: Secret = field(compare=False)
+
+    @property
+    def key(self) -> Key:
+        return ("IkeSecret", self.id)
+
+
+@dataclass(frozen=True, slots=True)
+class IkeConnection:
+    """One tunnel's IKEv2 connection with its one child (named like it), by preshared key; 0.0.0.0/0 selectors."""
+
+    name: str
+    if_id: int
+    local_address: str
+    remote_address: str
+    local_id: str
+    remote_id: str
+    proposals: tuple[str, ...]
+    esp_proposals: tuple[str, ...]
+    dpd_delay: int  # seconds
+    rekey_time: int  # of the IKE SA, seconds
+    child_rekey_time: int  # seconds
+    child_life_time: int  # seconds
+
+    @property
+    def key(self) -> Key:
+        return ("IkeConnection", self.name)
+
+
+Object = (
+    Sysctl | Vrf | Tunnel | Port | Address | Nexthop | Group | Route | Ruleset | Element | IkeSecret | IkeConnection
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    """The object is wanted and was not seen."""
+
+    new: Object
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """The object is there and differs."""
+
+    old: Object
+    new: Object
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """The object was seen and is not wanted."""
+
+    old: Object
+
+
+Op = Create | Update | Delete
+
+
+@dataclass(frozen=True, slots=True)
+class OpError:
+    """What the kernel or a daemon refused, in its own words."""
+
+    op: Op
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class TunnelOf:
+    """Whose tunnel it is: full ids and names of resources as plain strings, for status, events and tables."""
+
+    name: str
+    nexthop: int
+    connection: str  # full resource id of the vpnConnection
+    site: str  # full resource id of the vpnSite
+    link: str  # name of the vpnSiteLink
+    instance: int
+    local_address: str
+    remote_address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All that one machine shall hold, and whose each object is.
+
+    `owners` maps an object's key to the full ids of the resources that it exists for, the most specific first.
+    """
+
+    objects: tuple[Object, ...]
+    tunnels: tuple[TunnelOf, ...]
+    owners: Mapping[Key, tuple[str, ...]]
+
+
+def tunnel_interface(number: int) -> str:
+    """Returns the interface name of the tunnel with this if_id or nexthop id.
+
+    >>> tunnel_interface(IF_IDS[12])
+    'hgt12'
+    """
+    return f"{TUNNEL_PREFIX}{number - IF_IDS.start}"

@@ -1,0 +1,133 @@
+"""Operations -> sentences that a network engineer reads, one an operation; secrets never."""
+
+from dataclasses import fields
+from typing import assert_never
+
+from hubgw.plan.diff import target
+from hubgw.plan.types import (
+    Address,
+    Create,
+    Delete,
+    Element,
+    Gateway,
+    Group,
+    IkeConnection,
+    IkeSecret,
+    Nexthop,
+    Object,
+    OnLink,
+    Op,
+    Port,
+    Route,
+    Ruleset,
+    Sysctl,
+    Tiers,
+    Tunnel,
+    Tunnels,
+    Unreachable,
+    Update,
+    Via,
+    Vrf,
+    tunnel_interface,
+)
+
+_ELEMENTS = {
+    "hub_addresses": "the hub's own address",
+    "ike_open": "IKE answered at",
+    "mss": "TCP MSS clamped in",
+    "no_branch_to_branch": "branch-to-branch closed in",
+    "not_in_fib": "source accepted while its tunnel is out of the routing table:",
+    "ports": "virtual network interface",
+    "underlay": "underlay interface",
+}
+
+
+def describe(op: Op) -> str:
+    """Returns an operation in words: ``route 10.1.0.0/24 in table 10000001: add, via hgt1 hgt2``."""
+    subject = name(target(op))
+    match op:
+        case Create(new):
+            return f"{subject}: add{_suffix(new)}"
+        case Delete():
+            return f"{subject}: withdraw" if isinstance(op.old, Route) else f"{subject}: remove"
+        case Update(old, new):
+            return f"{subject}: change{_changes(old, new)}"
+        case _:
+            assert_never(op)
+
+
+def name(obj: Object) -> str:
+    """Returns an object's kind and name."""
+    match obj:
+        case Sysctl(path):
+            return f"kernel setting {path.replace('/', '.')}"
+        case Vrf(device, table):
+            return f"VRF {device} (table {table})"
+        case Tunnel(device, alias=alias):
+            return f"tunnel interface {device} ({alias})"
+        case Port(device, kind=kind):
+            return f"{kind} interface {device}"
+        case Address(interface, address):
+            return f"address {address} on {interface}"
+        case Nexthop(_, interface):
+            return f"nexthop of {interface}"
+        case Group(tiers):
+            return f"nexthop group over {_tiers(tiers)}"
+        case Route(table, prefix):
+            return f"route {prefix} in table {table}"
+        case Ruleset():
+            return "nftables table inet hubgw"
+        case Element(set_, item):
+            return f"{_ELEMENTS.get(set_, set_)} {' '.join(item)}"
+        case IkeSecret(id_, owners):
+            return f"preshared key {id_} of {' and '.join(owners)}"
+        case IkeConnection(device, local_address=local, remote_address=remote):
+            return f"IKE connection {device} {local} - {remote}"
+        case _:
+            assert_never(obj)
+
+
+def via(way: Via) -> str:
+    """Returns a route's way in words."""
+    match way:
+        case Unreachable():
+            return "unreachable"
+        case OnLink(interface):
+            return f"on link {interface}"
+        case Gateway(interface, address):
+            return f"via {address} on {interface}"
+        case Tunnels(tiers):
+            return f"via {_tiers(tiers)}"
+        case _:
+            assert_never(way)
+
+
+def _tiers(tiers: Tiers) -> str:
+    return ", else ".join(" ".join(tunnel_interface(member) for member in tier) for tier in tiers)
+
+
+def _suffix(obj: Object) -> str:
+    match obj:
+        case Route():
+            return f", {via(obj.via)}"
+        case Sysctl() | Element() if obj.value:
+            return f", {obj.value}"
+        case _:
+            return ""
+
+
+def _changes(old: Object, new: Object) -> str:
+    if isinstance(old, Route) and isinstance(new, Route):
+        return f", {via(old.via)} -> {via(new.via)}"
+    if isinstance(old, Group) and isinstance(new, Group):
+        return f", members {_members(old.active)} -> {_members(new.active)}"
+    changed = [
+        f"{field.name} {getattr(old, field.name)} -> {getattr(new, field.name)}"
+        for field in fields(new)
+        if getattr(old, field.name) != getattr(new, field.name)
+    ]
+    return f", {'; '.join(changed)}"
+
+
+def _members(active: tuple[int, ...]) -> str:
+    return " ".join(tunnel_interface(member) for member in active) or "none (blackhole)"

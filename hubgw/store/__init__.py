@@ -1,0 +1,1 @@
+"""Where resources live: immutable generations, one head, and the numbers that kernel objects are named by."""
