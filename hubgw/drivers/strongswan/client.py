@@ -1,0 +1,115 @@
+"""The only file that speaks VICI: one connection in one worker thread, with a deadline on each request.
+
+VICI interleaves events with replies, and a blocked request holds the connection, so each role has a connection of its
+own: commands here, events in `listen`.
+"""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import vici
+
+from hubgw.drivers.base import DriverError
+
+T = TypeVar("T")
+
+DEADLINE = 20.0  # seconds without a byte from charon
+
+Refused = vici.exception.CommandException
+"""Charon's refusal of one request, in its own words."""
+
+
+class Client:
+    """Requests to charon, one after the other; a lost connection is made anew at the next request."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._session: vici.Session | None = None
+        self._socket: socket.socket | None = None
+        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="vici")
+
+    async def call(self, work: Callable[[vici.Session], T]) -> T:
+        """Runs `work` with a session in the worker thread.
+
+        Raises:
+            DriverError: charon cannot be reached, or was lost meanwhile.
+        """
+        return await asyncio.get_running_loop().run_in_executor(self._worker, self._call, work)
+
+    def close(self) -> None:
+        """Ends the connection and the thread."""
+        self._disconnect()
+        self._worker.shutdown(wait=False)
+
+    def _call(self, work: Callable[[vici.Session], T]) -> T:
+        try:
+            if self._session is None:
+                self._socket = connect(self.path, DEADLINE)
+                self._session = vici.Session(self._socket)
+            return work(self._session)
+        except Refused:
+            raise
+        except (OSError, EOFError, vici.exception.SessionException) as error:
+            self._disconnect()
+            raise DriverError(
+                f"charon: {self.path}: {error or type(error).__name__}; is strongSwan running?"
+            ) from error
+
+    def _disconnect(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+        self._socket = self._session = None
+
+
+def connect(path: str, deadline: float | None) -> socket.socket:
+    """Returns a connected socket. Raises OSError."""
+    sock = socket.socket(socket.AF_UNIX)
+    try:
+        sock.settimeout(deadline)
+        sock.connect(path.removeprefix("unix://"))
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+async def listen(path: str, names: list[str]) -> AsyncIterator[tuple[str, Any]]:
+    """Yields (name, message) of charon's events as they come; the reader never waits for who takes them.
+
+    Raises:
+        DriverError: charon cannot be reached, or is gone.
+    """
+    loop = asyncio.get_running_loop()
+    queue: asyncio.Queue[tuple[str, Any] | Exception] = asyncio.Queue()
+
+    def read(sock: socket.socket) -> None:
+        try:
+            for kind, message in vici.Session(sock).listen(names):
+                loop.call_soon_threadsafe(queue.put_nowait, (kind.decode(), message))
+            lost: Exception = EOFError("the connection was closed")
+        except (OSError, EOFError, vici.exception.SessionException) as error:
+            lost = error
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            loop.call_soon_threadsafe(queue.put_nowait, lost)
+
+    worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="vici-events")
+    try:
+        sock = connect(path, None)
+    except OSError as error:
+        raise DriverError(f"charon: {path}: {error}; is strongSwan running?") from error
+    try:
+        worker.submit(read, sock)
+        while True:
+            event = await queue.get()
+            if isinstance(event, Exception):
+                raise DriverError(f"charon: {path}: {event or type(event).__name__}") from event
+            yield event
+    finally:
+        with contextlib.suppress(OSError):
+            sock.shutdown(socket.SHUT_RDWR)
+        worker.shutdown(wait=False)
+        sock.close()

@@ -1,0 +1,218 @@
+"""VICI messages <-> plan types and SAs, without I/O. Messages are nested dictionaries whose leaves are bytes."""
+
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Final
+
+from hubgw.names import is_ours
+from hubgw.plan.types import IkeConnection, IkeSecret
+
+Message = Mapping[str, Any]
+
+_ANY_TS: Final = ["0.0.0.0/0"]
+_REPLAY_WINDOW: Final = 1024  # packets: multipath and many cores reorder by more than the default of 32
+
+
+@dataclass(frozen=True, slots=True)
+class ChildSa:
+    """One child SA; SPIs in hexadecimal, `installed` in seconds since it was."""
+
+    name: str
+    uniqueid: int
+    state: str
+    spi_in: str
+    spi_out: str
+    bytes_in: int
+    bytes_out: int
+    packets_in: int
+    packets_out: int
+    installed: int
+    encap: bool
+    cipher: str
+
+
+@dataclass(frozen=True, slots=True)
+class IkeSa:
+    """One IKE SA of a connection of ours; `established` in seconds since it was, 0 before."""
+
+    connection: str
+    uniqueid: int
+    state: str
+    initiator: bool
+    local_address: str
+    remote_address: str
+    local_id: str
+    remote_id: str
+    initiator_spi: str
+    responder_spi: str
+    established: int
+    children: tuple[ChildSa, ...]
+
+
+def encode_connection(connection: IkeConnection) -> dict[str, object]:
+    """Returns what load-conn takes."""
+    return {
+        connection.name: {
+            "version": "2",
+            "mobike": "no",  # it would announce every address of the machine, the other instance's too
+            "local_addrs": [connection.local_address],
+            "remote_addrs": [connection.remote_address],
+            "proposals": list(connection.proposals),
+            "keyingtries": "1",  # attempts are the agent's to repeat
+            "unique": "replace",
+            "dpd_delay": str(connection.dpd_delay),
+            "rekey_time": str(connection.rekey_time),
+            "local": {"auth": "psk", "id": connection.local_id},
+            "remote": {"auth": "psk", "id": connection.remote_id},
+            "children": {
+                connection.name: {
+                    "local_ts": _ANY_TS,
+                    "remote_ts": _ANY_TS,
+                    "if_id_in": str(connection.if_id),
+                    "if_id_out": str(connection.if_id),
+                    "esp_proposals": list(connection.esp_proposals),
+                    "rekey_time": str(connection.child_rekey_time),
+                    "life_time": str(connection.child_life_time),
+                    "replay_window": str(_REPLAY_WINDOW),
+                    "start_action": "none",
+                    "close_action": "none",
+                    "dpd_action": "clear",
+                }
+            },
+        }
+    }
+
+
+def encode_secret(secret: IkeSecret) -> dict[str, object]:
+    """Returns what load-shared takes."""
+    return {"id": secret.id, "type": "IKE", "data": secret.secret.reveal(), "owners": list(secret.owners)}
+
+
+def read_back(message: Message, wanted: IkeConnection) -> IkeConnection:
+    """Returns a connection as list-conns tells it; what that does not tell is taken to be as wanted."""
+    child = _first(message.get("children", {}))
+    return replace(
+        wanted,
+        local_address=_text(message.get("local_addrs")),
+        remote_address=_text(message.get("remote_addrs")),
+        local_id=_text(message.get("local-1", {}).get("id")),
+        remote_id=_text(message.get("remote-1", {}).get("id")),
+        dpd_delay=_number(message.get("dpd_delay")),
+        rekey_time=_number(message.get("rekey_time")),
+        child_rekey_time=_number(child.get("rekey_time")),
+    )
+
+
+def named(connection: IkeConnection, name: str) -> IkeConnection:
+    """Returns the connection under another name."""
+    return replace(connection, name=name)
+
+
+def other_ends(old: IkeConnection, new: IkeConnection) -> bool:
+    """Tells whether SAs of the old connection are of no use to the new: other addresses, identities or interface."""
+
+    def ends(one: IkeConnection) -> tuple[object, ...]:
+        return one.if_id, one.local_address, one.remote_address, one.local_id, one.remote_id
+
+    return ends(old) != ends(new)
+
+
+def to_ledger(connection: IkeConnection) -> dict[str, object]:
+    """Returns a connection as JSON takes it; there is no secret in one."""
+    return asdict(connection)
+
+
+def from_ledger(entry: Mapping[str, Any]) -> IkeConnection:
+    """Returns the connection of a ledger's entry. Raises TypeError or KeyError where another version wrote it."""
+    lists = {name: tuple(entry[name]) for name in ("proposals", "esp_proposals")}
+    return IkeConnection(**{**entry, **lists})
+
+
+def connection_names(message: Message) -> set[str]:
+    """Returns the names of get-conns that are ours."""
+    return {name for name in map(_text, message.get("conns", ())) if is_ours(name)}
+
+
+def secrets(message: Message) -> Iterator[str]:
+    """Yields the ids of get-shared that are ours: ``hgt<number>-<digest>``."""
+    for id_ in map(_text, message.get("keys", ())):
+        if is_ours(id_.partition("-")[0]) and "-" in id_:
+            yield id_
+
+
+def started(stats: Message) -> float:
+    """Returns charon's start in epoch seconds, from stats; its clock is local time, in whole seconds."""
+    return time.mktime(time.strptime(_text(stats["uptime"]["since"]), "%b %d %H:%M:%S %Y"))
+
+
+def ike_sas(messages: Iterable[Message]) -> Iterator[IkeSa]:
+    """Yields the IKE SAs of list-sas that are of our connections."""
+    for message in messages:
+        for name, sa in message.items():
+            if is_ours(name):
+                yield IkeSa(
+                    connection=name,
+                    uniqueid=_number(sa.get("uniqueid")),
+                    state=_text(sa.get("state")),
+                    initiator=_text(sa.get("initiator")) == "yes",
+                    local_address=_text(sa.get("local-host")),
+                    remote_address=_text(sa.get("remote-host")),
+                    local_id=_text(sa.get("local-id")),
+                    remote_id=_text(sa.get("remote-id")),
+                    initiator_spi=_text(sa.get("initiator-spi")),
+                    responder_spi=_text(sa.get("responder-spi")),
+                    established=_number(sa.get("established")),
+                    children=tuple(_child(child) for child in sa.get("child-sas", {}).values()),
+                )
+
+
+def duplicates(sas: Sequence[IkeSa]) -> list[int]:
+    """Returns the unique ids to terminate so that one established IKE SA is left of each connection.
+
+    Both ends see the same initiator SPIs, so the highest stays whoever decides (as RFC 7296, 2.8.1 does with nonces).
+    """
+    established: dict[str, list[IkeSa]] = {}
+    for sa in sas:
+        if sa.state == "ESTABLISHED":
+            established.setdefault(sa.connection, []).append(sa)
+    return [
+        sa.uniqueid
+        for same in established.values()
+        for sa in sorted(same, key=lambda sa: int(sa.initiator_spi, 16))[:-1]
+    ]
+
+
+def _child(child: Message) -> ChildSa:
+    cipher = "-".join(
+        filter(None, (_text(child.get("encr-alg")), _text(child.get("encr-keysize")), _text(child.get("integ-alg"))))
+    )
+    return ChildSa(
+        name=_text(child.get("name")),
+        uniqueid=_number(child.get("uniqueid")),
+        state=_text(child.get("state")),
+        spi_in=_text(child.get("spi-in")),
+        spi_out=_text(child.get("spi-out")),
+        bytes_in=_number(child.get("bytes-in")),
+        bytes_out=_number(child.get("bytes-out")),
+        packets_in=_number(child.get("packets-in")),
+        packets_out=_number(child.get("packets-out")),
+        installed=_number(child.get("install-time")),
+        encap=_text(child.get("encap")) == "yes",
+        cipher=cipher,
+    )
+
+
+def _first(children: Message) -> Message:
+    return next(iter(children.values()), {})
+
+
+def _text(value: object) -> str:
+    if isinstance(value, list):
+        return ",".join(map(_text, value))
+    return value.decode(errors="replace") if isinstance(value, bytes) else "" if value is None else str(value)
+
+
+def _number(value: object) -> int:
+    text = _text(value)
+    return int(text) if text.isascii() and text.isdigit() else 0

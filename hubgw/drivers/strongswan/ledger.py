@@ -1,0 +1,59 @@
+"""What was last loaded into charon, in a file under /run: charon does not give everything back.
+
+An entry is good for the charon that it was loaded into, known by its start. There is no secret in it.
+"""
+
+import json
+import os
+from pathlib import Path
+
+from hubgw.drivers.strongswan.codec import from_ledger, to_ledger
+from hubgw.plan.types import IkeConnection
+
+
+class Ledger:
+    """The connections that this charon was given, by name."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._epoch = 0.0
+        self.connections: dict[str, IkeConnection] = {}
+        self._saved = False
+        self._read()
+
+    def of(self, epoch: float) -> dict[str, IkeConnection]:
+        """Returns the entries for the charon that started then; another's are dropped."""
+        if epoch != self._epoch:
+            self._epoch, self._saved = epoch, False
+            self.connections.clear()
+        return self.connections
+
+    def put(self, connection: IkeConnection) -> None:
+        """Keeps what was loaded."""
+        self._saved = self._saved and self.connections.get(connection.name) == connection
+        self.connections[connection.name] = connection
+
+    def drop(self, name: str) -> None:
+        """Forgets what was unloaded."""
+        self._saved = self.connections.pop(name, None) is None and self._saved
+
+    def save(self) -> None:
+        """Replaces the file where something changed, readable by root alone."""
+        if self._saved:
+            return
+        text = json.dumps({"epoch": self._epoch, "connections": [to_ledger(one) for one in self.connections.values()]})
+        new = self._path.with_name(self._path.name + ".new")
+        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(text)
+        new.replace(self._path)
+        self._saved = True
+
+    def _read(self) -> None:
+        try:
+            content = json.loads(self._path.read_text())
+            self._epoch = float(content["epoch"])
+            self.connections = {entry["name"]: from_ledger(entry) for entry in content["connections"]}
+            self._saved = True
+        except (OSError, ValueError, TypeError, KeyError):
+            self._epoch, self.connections = 0.0, {}

@@ -1,0 +1,233 @@
+"""The contract of the strongSwan driver: on a fake everywhere, on charon in a network namespace where root runs it."""
+
+import asyncio
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import pytest
+import vici
+
+from hubgw.drivers.base import DriverError
+from hubgw.drivers.strongswan.driver import StrongswanDriver
+from hubgw.names import Secret
+from hubgw.plan.diff import diff
+from hubgw.plan.types import Create, Delete, IkeConnection, IkeSecret, Object, Op, OpError
+from tests.fakes.charon import FakeCharon
+
+T = TypeVar("T")
+NETNS = f"hgsst{os.getpid()}"
+REAL = os.geteuid() == 0 and shutil.which("charon-systemd") is not None
+DEADLINE = 30.0
+
+CONNECTION = IkeConnection(
+    name="hgt1",
+    if_id=100_000_001,
+    local_address="198.51.100.10",
+    remote_address="192.0.2.2",
+    local_id="198.51.100.10",
+    remote_id="br1.example",
+    proposals=("aes256gcm16-prfsha384-ecp384",),
+    esp_proposals=("aes256gcm16-ecp384",),
+    dpd_delay=10,
+    rekey_time=14400,
+    child_rekey_time=3300,
+    child_life_time=3600,
+)
+KEY = "the-key-that-no-message-shows"
+SECRET = IkeSecret("hgt1-0a1b2c", ("198.51.100.10", "br1.example"), Secret(KEY))
+WANTED: list[Object] = [SECRET, CONNECTION]
+
+
+class Daemon(Protocol):
+    path: Path
+
+    def start(self) -> None: ...
+    def kill(self) -> None: ...
+
+
+class Charon:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        conf = path.with_name("strongswan.conf")
+        conf.write_text(
+            "charon-systemd {\n install_routes = no\n plugins {\n include /etc/strongswan.d/charon/*.conf\n"
+            f" vici {{\n socket = unix://{path}\n }}\n }}\n}}\n"
+        )
+        self._environment = {**os.environ, "STRONGSWAN_CONF": str(conf)}
+        self.start()
+
+    def start(self) -> None:
+        self._process = subprocess.Popen(
+            ["ip", "netns", "exec", NETNS, "charon-systemd"],
+            env=self._environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        until(lambda: answers(self.path), "charon answers")
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        self.path.unlink(missing_ok=True)
+
+
+def until(holds: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + DEADLINE
+    pause = socket.socketpair()
+    pause[0].settimeout(0.05)
+    while not holds():
+        assert time.monotonic() < deadline, f"not within {DEADLINE} s: {what}"
+        with pytest.raises(TimeoutError):
+            pause[0].recv(1)
+
+
+def session(path: Path) -> vici.Session:
+    sock = socket.socket(socket.AF_UNIX)
+    sock.connect(str(path))
+    return vici.Session(sock)
+
+
+def answers(path: Path) -> bool:
+    try:
+        return bool(session(path).version())
+    except OSError:
+        return False
+
+
+@pytest.fixture(params=["fake", pytest.param("charon", marks=pytest.mark.skipif(not REAL, reason="root and charon"))])
+def daemon(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Daemon]:
+    path = tmp_path / "vici"
+    if request.param == "fake":
+        fake = FakeCharon(path)
+        yield fake
+        fake.kill()
+        return
+    subprocess.run(["ip", "netns", "add", NETNS], check=True)
+    try:
+        charon = Charon(path)
+        yield charon
+        charon.kill()
+    finally:
+        subprocess.run(["ip", "netns", "del", NETNS], check=True)
+
+
+def run(daemon: Daemon, work: Callable[[StrongswanDriver], Coroutine[Any, Any, T]]) -> T:
+    """Gives the work a driver that just started: all that it remembers is in the ledger."""
+
+    async def with_driver() -> T:
+        driver = StrongswanDriver(str(daemon.path), daemon.path.with_name("ledger.json"))
+        driver.expect(WANTED)
+        try:
+            return await work(driver)
+        finally:
+            await driver.close()
+
+    return asyncio.run(with_driver())
+
+
+def apply(daemon: Daemon, ops: Sequence[Op]) -> list[OpError]:
+    async def work(driver: StrongswanDriver) -> list[OpError]:
+        await driver.observe()
+        return await driver.apply(ops)
+
+    return run(daemon, work)
+
+
+def observed(daemon: Daemon) -> set[Object]:
+    return set(run(daemon, lambda driver: driver.observe()))
+
+
+def reach(daemon: Daemon, wanted: list[Object]) -> list[Op]:
+    """One pass: returns what it did, after checking that nothing is left to do."""
+    ops = list(diff(wanted, observed(daemon)))
+    assert apply(daemon, ops) == []
+    assert not diff(wanted, observed(daemon))
+    return ops
+
+
+def test_what_was_loaded_is_seen_and_the_next_pass_does_nothing(daemon: Daemon) -> None:
+    assert len(reach(daemon, WANTED)) == 2
+    assert reach(daemon, WANTED) == []
+
+
+def test_a_pass_with_nothing_to_do_writes_nothing(tmp_path: Path) -> None:
+    fake = FakeCharon(tmp_path / "vici")
+    reach(fake, WANTED)
+    fake.requests.clear()
+    observed(fake)
+    assert fake.writes == 0
+    assert set(fake.requests) == {"stats", "get-conns", "get-shared"}
+    fake.kill()
+
+
+def test_a_lost_ledger_is_made_anew_without_a_write(daemon: Daemon) -> None:
+    reach(daemon, WANTED)
+    daemon.path.with_name("ledger.json").unlink()
+    if isinstance(daemon, FakeCharon):
+        daemon.requests.clear()
+    assert reach(daemon, WANTED) == []
+    if isinstance(daemon, FakeCharon):
+        assert daemon.writes == 0
+
+
+def test_update_and_delete(daemon: Daemon) -> None:
+    reach(daemon, WANTED)
+    reach(daemon, [SECRET, replace(CONNECTION, dpd_delay=20)])
+    reach(daemon, [])
+    assert observed(daemon) == set()
+
+
+def test_deleting_the_absent_succeeds(daemon: Daemon) -> None:
+    assert apply(daemon, [Delete(CONNECTION), Delete(SECRET)]) == []
+
+
+def test_a_connection_of_the_operator_is_not_seen(daemon: Daemon) -> None:
+    foreign = {"version": "2", "local_addrs": ["198.51.100.10"], "remote_addrs": ["192.0.2.9"]}
+    ends = {"local": {"auth": "psk", "id": "a"}, "remote": {"auth": "psk", "id": "b"}, "children": {}}
+    timers = {"dpd_delay": "10s", "rekey_time": "3600s"}
+    session(daemon.path).load_conn({"theirs": {**foreign, **ends, **timers}})
+    reach(daemon, WANTED)
+    reach(daemon, [])
+    assert session(daemon.path).get_conns()["conns"] == [b"theirs"]
+
+
+def test_charon_says_why_and_the_rest_is_loaded(daemon: Daemon) -> None:
+    bad = replace(CONNECTION, name="hgt2", proposals=("nonsense",))
+    if isinstance(daemon, FakeCharon):
+        daemon.fail_next["load-conn"] = "invalid value for: proposals, config discarded"
+    errors = apply(daemon, [Create(bad), Create(SECRET), Create(CONNECTION)])
+    assert [error.op for error in errors] == [Create(bad)]
+    assert "proposals" in errors[0].reason
+    assert KEY not in repr(errors)
+    assert observed(daemon) == set(WANTED)
+
+
+def test_a_new_charon_has_nothing_and_is_filled_again(daemon: Daemon) -> None:
+    async def lost(driver: StrongswanDriver) -> None:
+        await driver.observe()
+        daemon.kill()
+        with pytest.raises(DriverError):
+            await driver.observe()
+        daemon.start()
+        assert await driver.observe() == []
+
+    reach(daemon, WANTED)
+    run(daemon, lost)
+    assert len(reach(daemon, WANTED)) == 2
+
+
+def test_no_socket_is_an_error_with_a_hint(tmp_path: Path) -> None:
+    async def work() -> None:
+        driver = StrongswanDriver(str(tmp_path / "nobody"), tmp_path / "ledger.json")
+        with pytest.raises(DriverError, match="is strongSwan running"):
+            await driver.observe()
+        await driver.close()
+
+    asyncio.run(work())

@@ -1,0 +1,308 @@
+"""The three drivers in memory, for whoever runs passes: the kernel, nftables and charon, each with its constraints.
+
+`away` holds why one cannot be asked, `fail_next` refuses the next operation on an object, `fail_calls` the next calls
+of a method; `log` is every operation of all three in the order in which they were carried out.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from ipaddress import IPv4Address, IPv4Network
+from typing import cast
+
+from hubgw.agent.reconcile import Drivers
+from hubgw.drivers.base import DriverError
+from hubgw.drivers.netlink.driver import NetlinkDriver
+from hubgw.drivers.netlink.xfrm import KernelSa
+from hubgw.drivers.nftables.driver import NftablesDriver
+from hubgw.drivers.strongswan.codec import ChildSa, IkeSa
+from hubgw.drivers.strongswan.driver import StrongswanDriver
+from hubgw.plan.types import (
+    IF_IDS,
+    Create,
+    Delete,
+    Element,
+    Group,
+    IkeConnection,
+    IkeSecret,
+    Key,
+    Object,
+    Op,
+    OpError,
+    Port,
+    Ruleset,
+    Update,
+)
+from tests.fakes.netlink import FakeNetlink
+
+
+class Reach:
+    """Whether a driver can be asked."""
+
+    def __init__(self) -> None:
+        self.away = ""
+        self.fail_calls: Counter[str] = Counter()
+
+    def ask(self, call: str) -> None:
+        if self.fail_calls[call]:
+            self.fail_calls[call] -= 1
+            raise DriverError(f"{call}: refused by the test")
+        if self.away:
+            raise DriverError(self.away)
+
+
+class Netlink(FakeNetlink):
+    """The fake kernel, with a state of reach, and with bridges that lose a port that is given back."""
+
+    def __init__(self, interfaces: Collection[str], log: list[Op]) -> None:
+        super().__init__(interfaces)
+        self.log = log
+        self.reach = Reach()
+
+    async def observe(self) -> list[Object]:
+        self.reach.ask("observe")
+        return await super().observe()
+
+    async def apply(self, ops: Sequence[Op]) -> list[OpError]:
+        self.reach.ask("apply")
+        errors = []
+        for op in ops:
+            self.log.append(op)
+            errors += await super().apply([op])
+            self._move_ports(op)
+        return errors
+
+    async def xfrm_states(self) -> list[KernelSa]:
+        self.reach.ask("xfrm_states")
+        return await super().xfrm_states()
+
+    async def delete_states(self, sas: Iterable[KernelSa]) -> list[str]:
+        self.reach.ask("delete_states")
+        return await super().delete_states(sas)
+
+    def _move_ports(self, op: Op) -> None:
+        """An interface has one master: given back, or taken by another, it leaves its bridge."""
+        moved: set[str] = set()
+        keeper: Key = ()
+        match op:
+            case Delete(Port(name=name, kind="existing")):
+                moved = {name}
+            case Update(Port() as old, Port() as new):
+                moved, keeper = set(old.ports) ^ set(new.ports), new.key
+            case Create(Port() as new):
+                moved, keeper = {*new.ports, new.name}, new.key
+        for obj in list(self.objects.values()):
+            if isinstance(obj, Port) and obj.key != keeper:
+                if obj.name in moved and obj.kind == "existing":
+                    del self.objects[obj.key]
+                elif moved & set(obj.ports):
+                    self.objects[obj.key] = replace(obj, ports=tuple(p for p in obj.ports if p not in moved))
+
+
+class FakeNftables:
+    """The table: elements need it, and intervals of one interface may not lie inside one that is there."""
+
+    def __init__(self, log: list[Op]) -> None:
+        self.objects: dict[Key, Object] = {}
+        self.log = log
+        self.reach = Reach()
+        self.spoofs: dict[str, int] = {}
+        self._failures: list[tuple[Key, str]] = []
+
+    def fail_next(self, key: Key, reason: str = "Operation not permitted") -> None:
+        self._failures.append((key, reason))
+
+    async def observe(self) -> list[Object]:
+        self.reach.ask("observe")
+        return list(self.objects.values())
+
+    async def apply(self, ops: Sequence[Op]) -> list[OpError]:
+        self.reach.ask("apply")
+        self.log += ops
+        # One transaction: what goes is first.
+        ordered = sorted(ops, key=lambda op: not isinstance(op, Delete))
+        return [OpError(op, reason) for op in ordered if (reason := self._carry_out(op))]
+
+    async def spoofed(self) -> dict[str, int]:
+        self.reach.ask("spoofed")
+        return dict(self.spoofs)
+
+    def _carry_out(self, op: Op) -> str:
+        obj = op.old if isinstance(op, Delete) else op.new
+        for failure in self._failures:
+            if failure[0] == obj.key:
+                self._failures.remove(failure)
+                return failure[1]
+        if isinstance(op, Delete):
+            if isinstance(obj, Ruleset):
+                self.objects.clear()
+            self.objects.pop(obj.key, None)
+            return ""
+        if isinstance(obj, Element) and ("Ruleset",) not in self.objects:
+            return "No such file or directory"
+        if isinstance(obj, Element) and obj.set == "not_in_fib" and self._inside_another(obj):
+            return "File exists"
+        self.objects[obj.key] = obj
+        return ""
+
+    def _inside_another(self, new: Element) -> bool:
+        prefix = IPv4Network(new.item[1])
+        return any(
+            prefix.subnet_of(IPv4Network(old.item[1]))
+            for old in self.objects.values()
+            if isinstance(old, Element) and old.set == new.set and old.item[0] == new.item[0] and old != new
+        )
+
+
+class FakeStrongswan:
+    """charon: `ike` are its SAs, `initiated` and `terminated` what it was told; `restart` forgets what was loaded,
+    `back` is set while its socket can be connected to."""
+
+    def __init__(self, log: list[Op]) -> None:
+        self.objects: dict[Key, Object] = {}
+        self.log = log
+        self.reach = Reach()
+        self.ike: list[IkeSa] = []
+        self.since = 1_000.0
+        self.initiated: list[str] = []
+        self.terminated: list[int] = []
+        self.refuses_to_initiate = ""
+        self.expected: tuple[Object, ...] = ()
+        self.moved: asyncio.Queue[str | Exception] = asyncio.Queue()
+        self.back = asyncio.Event()
+        self._failures: list[tuple[Key, str]] = []
+
+    def fail_next(self, key: Key, reason: str = "loading failed") -> None:
+        self._failures.append((key, reason))
+
+    def restart(self, since: float) -> None:
+        self.objects.clear()
+        self.ike.clear()
+        self.since = since
+
+    async def close(self) -> None:
+        pass
+
+    def expect(self, objects: Iterable[Object]) -> None:
+        self.expected = tuple(objects)
+
+    async def observe(self) -> list[Object]:
+        self.reach.ask("observe")
+        return list(self.objects.values())
+
+    async def apply(self, ops: Sequence[Op]) -> list[OpError]:
+        self.reach.ask("apply")
+        errors = []
+        for op in ops:
+            self.log.append(op)
+            obj = op.old if isinstance(op, Delete) else op.new
+            failure = next((one for one in self._failures if one[0] == obj.key), None)
+            if failure:
+                self._failures.remove(failure)
+                errors.append(OpError(op, failure[1]))
+            elif isinstance(op, Delete):
+                self.objects.pop(obj.key, None)
+            else:
+                self.objects[obj.key] = obj
+        return errors
+
+    async def connections(self) -> set[str]:
+        self.reach.ask("connections")
+        return {obj.name for obj in self.objects.values() if isinstance(obj, IkeConnection)}
+
+    async def sas(self) -> list[IkeSa]:
+        self.reach.ask("sas")
+        return list(self.ike)
+
+    async def started(self) -> float:
+        self.reach.ask("started")
+        return self.since
+
+    async def version(self) -> str:
+        self.reach.ask("version")
+        return "charon 6"
+
+    async def initiate(self, name: str) -> str:
+        self.reach.ask("initiate")
+        self.initiated.append(name)
+        return self.refuses_to_initiate
+
+    async def terminate(self, ike_sa: int) -> str:
+        self.reach.ask("terminate")
+        self.terminated.append(ike_sa)
+        return ""
+
+    async def reachable(self) -> None:
+        await self.back.wait()
+
+    async def events(self) -> AsyncIterator[str]:
+        self.reach.ask("events")
+        while True:
+            moved = await self.moved.get()
+            if isinstance(moved, Exception):
+                raise moved
+            yield moved
+
+    def secrets(self) -> set[str]:
+        return {obj.id for obj in self.objects.values() if isinstance(obj, IkeSecret)}
+
+
+@dataclass
+class Machine:
+    """A machine's three drivers with one log."""
+
+    interfaces: Collection[str] = ("lo", "eth0", "eth1", "eth2", "trunk")
+    log: list[Op] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.netlink = Netlink(self.interfaces, self.log)
+        self.nftables = FakeNftables(self.log)
+        self.strongswan = FakeStrongswan(self.log)
+
+    @property
+    def drivers(self) -> Drivers:
+        return Drivers(
+            cast(NetlinkDriver, self.netlink),
+            cast(NftablesDriver, self.nftables),
+            cast(StrongswanDriver, self.strongswan),
+        )
+
+    @property
+    def seen(self) -> dict[Key, Object]:
+        return self.netlink.objects | self.nftables.objects | self.strongswan.objects
+
+    def groups(self) -> dict[tuple[tuple[int, ...], ...], tuple[int, ...]]:
+        return {obj.tiers: obj.active for obj in self.seen.values() if isinstance(obj, Group)}
+
+    def bring_up(self, *names: str, add_time: int = 2_000, uniqueid: int = 0) -> None:
+        """Puts an IKE SA with a child into charon, and both of its SAs into the kernel."""
+        for name in names:
+            number = uniqueid or len(self.strongswan.ike) + 1
+            self.strongswan.ike.append(ike_sa(name, uniqueid=number, children=(child_sa(name, uniqueid=number),)))
+            self.netlink.sas += [kernel_sa(name, spi, add_time) for spi in (number * 2, number * 2 + 1)]
+
+    def take_down(self, *names: str) -> None:
+        """Takes a tunnel's SAs away from charon and the kernel."""
+        if_ids = {int(name[3:]) + IF_IDS.start for name in names}
+        self.strongswan.ike = [sa for sa in self.strongswan.ike if sa.connection not in names]
+        self.netlink.sas = [sa for sa in self.netlink.sas if sa.if_id not in if_ids]
+
+
+def child_sa(name: str, *, uniqueid: int = 1, state: str = "INSTALLED", installed: int = 100) -> ChildSa:
+    """A child SA of the connection of this name; its SPIs come from its unique id."""
+    spi_in, spi_out = f"{uniqueid * 2:08x}", f"{uniqueid * 2 + 1:08x}"
+    return ChildSa(name, uniqueid, state, spi_in, spi_out, 0, 0, 0, 0, installed, False, "AES_GCM_16-256")
+
+
+def ike_sa(
+    name: str, *, uniqueid: int = 1, children: tuple[ChildSa, ...] = (), state: str = "ESTABLISHED", spi: str = "a1"
+) -> IkeSa:
+    """An IKE SA of the connection of this name."""
+    return IkeSa(name, uniqueid, state, True, "198.51.100.10", "192.0.2.2", "", "", spi, "b1", 100, children)
+
+
+def kernel_sa(name: str, spi: int, add_time: int) -> KernelSa:
+    """One direction of a child SA of the tunnel of this name."""
+    ends = IPv4Address("192.0.2.2"), IPv4Address("198.51.100.10")
+    return KernelSa(IF_IDS.start + int(name[3:]), spi, *ends, 50, False, 0, 0, add_time, 0, "in")

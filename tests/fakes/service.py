@@ -1,0 +1,197 @@
+"""An agent without a machine: answers what a test puts in, and remembers what it was asked."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from hubgw.agent.service import (
+    Applied,
+    Connection,
+    Event,
+    Json,
+    Provisioning,
+    Refusal,
+    Refused,
+    ResourceStatus,
+    RouteStatus,
+    Sources,
+    Status,
+    TunnelStatus,
+)
+
+HEAD: Final = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/hubgw/providers"
+NOW: Final = 1_767_225_600.0  # 2026-01-01 00:00:00 UTC
+
+
+def id_of(path: str) -> str:
+    """Returns the full id of ``vpnSites/branch1``."""
+    return f"{HEAD}/{'Hubgw' if path.startswith('nodes/') else 'Microsoft'}.Network/{path}"
+
+
+def resource(
+    path: str,
+    properties: Mapping[str, object],
+    *,
+    location: str = "",
+    state: Provisioning = Provisioning.SUCCEEDED,
+    reason: str = "",
+    connection: Connection | None = None,
+) -> ResourceStatus:
+    """Makes a resource as the agent tells it."""
+    head = {"id": id_of(path), "name": path.rpartition("/")[2]} | ({"location": location} if location else {})
+    return ResourceStatus(id_of(path), {**head, "properties": properties}, state, reason, connection)
+
+
+def two_branches() -> Status:
+    """A hub with two branches, one of them failed, and a virtual network."""
+    wan, hub, gateway = ({"id": id_of(path)} for path in ("virtualWans/wan1", "virtualHubs/hub1", "vpnGateways/gw1"))
+
+    def site(name: str, number: int) -> ResourceStatus:
+        space = {"addressPrefixes": [f"10.{number}.0.0/24", f"10.{number}.1.0/24", f"10.{number}.2.0/24"]}
+        links = [{"name": "isp", "properties": {"ipAddress": f"192.0.2.{number}"}}]
+        properties = {"virtualWan": wan, "addressSpace": space, "vpnSiteLinks": links}
+        return resource(f"vpnSites/{name}", properties)
+
+    def tunnel(number: int, branch: int, state: Connection, error: str = "") -> TunnelStatus:
+        up = state is Connection.CONNECTED
+        return TunnelStatus(
+            name=f"hgt{number}",
+            connection=id_of(f"vpnGateways/gw1/vpnConnections/branch{branch}"),
+            site=id_of(f"vpnSites/branch{branch}"),
+            link="isp",
+            instance=(number - 1) % 2,
+            local_address=f"198.51.100.{10 + (number - 1) % 2}",
+            remote_address=f"192.0.2.{branch}",
+            state=state,
+            since=NOW - 3725 * number if up else None,
+            spi_in=f"c000000{number}" if up else "",
+            spi_out=f"c100000{number}" if up else "",
+            bytes_in=1_500_000 * number if up else 0,
+            bytes_out=2048 if up else 0,
+            cipher="AES_GCM_16-256" if up else "",
+            last_error=error,
+        )
+
+    def joined(branch: int, **status: Provisioning | Connection | str) -> ResourceStatus:
+        site_ref = {"id": id_of(f"vpnSites/branch{branch}")}
+        return resource(f"vpnGateways/gw1/vpnConnections/branch{branch}", {"remoteVpnSite": site_ref}, **status)  # type: ignore[arg-type]
+
+    resources = (
+        resource("virtualWans/wan1", {"allowBranchToBranchTraffic": True}),
+        resource("virtualHubs/hub1", {"virtualWan": wan, "addressPrefix": "10.100.0.0/24"}, location="westeurope"),
+        resource("vpnGateways/gw1", {"virtualHub": hub}, location="westeurope"),
+        site("branch1", 1),
+        site("branch2", 2),
+        site("branch3", 3),
+        joined(1, connection=Connection.CONNECTED),
+        joined(
+            2,
+            connection=Connection.NOT_CONNECTED,
+            state=Provisioning.FAILED,
+            reason="charon: no proposal chosen\x1b[31m",
+        ),
+        resource(
+            "virtualNetworks/vnet1", {"addressSpace": {"addressPrefixes": ["10.50.0.0/24"]}}, location="westeurope"
+        ),
+        resource(
+            "virtualHubs/hub1/hubVirtualNetworkConnections/vnet1",
+            {"remoteVirtualNetwork": {"id": id_of("virtualNetworks/vnet1")}},
+        ),
+        resource("nodes/n1", {"gatewayInstances": [{"vpnGateway": gateway, "instance": 0}]}),
+    )
+    tunnels = (
+        tunnel(1, 1, Connection.CONNECTED),
+        tunnel(2, 1, Connection.CONNECTED),
+        tunnel(3, 2, Connection.CONNECTING, "AUTHENTICATION_FAILED"),
+        tunnel(4, 2, Connection.NOT_CONNECTED, "no answer"),
+    )
+    hub_id = hub["id"]
+    routes = (
+        RouteStatus(10_000_001, "hgv1", hub_id, "0.0.0.0/0", "unreachable"),
+        RouteStatus(10_000_001, "hgv1", hub_id, "10.1.0.0/24", "tunnels", ("hgt1", "hgt2"), id_of("vpnSites/branch1")),
+        RouteStatus(10_000_001, "hgv1", hub_id, "10.50.0.0/24", "on link, eth1", (), id_of("virtualNetworks/vnet1")),
+        RouteStatus(10_000_002, "hgv2", id_of("virtualHubs/hub2"), "10.1.0.0/24", "unreachable"),
+    )
+    return Status(NOW, 7, "6.0.1", resources, tunnels, routes)
+
+
+APPLIED: Final = Applied(8, ("vpnSites/branch1: created",), ("route 10.1.0.0/24 added",))
+
+
+@dataclass
+class FakeService:
+    """Implements `Service`. `calls` are the requests that change or show something, as (method, arguments)."""
+
+    answer: Status = field(default_factory=two_branches)
+    applied: Applied = APPLIED
+    calls: list[tuple[str, Mapping[str, object]]] = field(default_factory=list)
+    _failures: list[Exception] = field(default_factory=list)
+
+    def fail_next(self, error: Exception) -> None:
+        """The next request ends so."""
+        self._failures.append(error)
+
+    def _called(self, method: str, **arguments: object) -> None:
+        self.calls.append((method, arguments))
+        if self._failures:
+            raise self._failures.pop()
+
+    async def apply(
+        self, sources: Sources, *, prune: bool, dry_run: bool, if_generation: int | None, who: str
+    ) -> Applied:
+        files = dict(sources)
+        self._called("apply", sources=files, prune=prune, dry_run=dry_run, if_generation=if_generation, who=who)
+        return self.applied
+
+    async def put(self, resource_id: str, body: Json, *, who: str) -> bool:
+        self._called("put", id=resource_id, body=body, who=who)
+        known = resource_id.lower() in await self.resources()
+        if not known:
+            made = ResourceStatus(resource_id, {"id": resource_id, **body}, Provisioning.UPDATING)
+            old = self.answer
+            everything = (*old.resources, made)
+            self.answer = Status(old.time, old.generation + 1, old.charon, everything, old.tunnels, old.routes)
+        return not known
+
+    async def delete(
+        self,
+        names: Sequence[str],
+        sources: Sources,
+        *,
+        everything: bool,
+        cascade: bool,
+        dry_run: bool,
+        if_generation: int | None,
+        who: str,
+    ) -> Applied:
+        self._called(
+            "delete",
+            names=list(names),
+            sources=dict(sources),
+            everything=everything,
+            cascade=cascade,
+            dry_run=dry_run,
+            if_generation=if_generation,
+            who=who,
+        )
+        return self.applied
+
+    async def resources(self) -> Mapping[str, ResourceStatus]:
+        return {one.id.lower(): one for one in self.answer.resources}
+
+    async def status(self) -> Status:
+        self._called("status")
+        return self.answer
+
+    async def events(self, limit: int) -> Sequence[Event]:
+        self._called("events", limit=limit)
+        return [
+            Event(NOW, "tunnel.up", id_of("vpnSites/branch1"), "hgt1 192.0.2.1"),
+            Event(NOW + 1, "pass.done", "", "0 changes"),
+        ][-limit:]
+
+    async def shared_keys(self, connection: str, *, who: str) -> Mapping[str, str]:
+        self._called("shared_keys", connection=connection, who=who)
+        if not connection.lower().endswith("branch1"):
+            raise Refused(Refusal.NOT_FOUND, [f"{connection}: there is no such resource"])
+        return {"": "the-key-of-the-connection", "isp": "the-key-of-the-link"}
