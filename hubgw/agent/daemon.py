@@ -1,0 +1,169 @@
+"""The process: opens the store, the drivers and the socket, and runs passes until it is told to end.
+
+Ending changes nothing in the dataplane: no SA, session or route moves while the agent is away.
+"""
+
+import asyncio
+import grp
+import logging
+import signal
+import sys
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from hubgw.agent import logs
+from hubgw.agent.backoff import Backoff
+from hubgw.agent.desired import Compiler
+from hubgw.agent.dialler import Dialler
+from hubgw.agent.http import GROUP, SocketError, serve
+from hubgw.agent.hub import Hub
+from hubgw.agent.journal import Journal
+from hubgw.agent.reconcile import Drivers, Reconciler
+from hubgw.agent.triggers import Triggers
+from hubgw.compile.machine import SYSCTLS
+from hubgw.drivers.base import DriverError
+from hubgw.drivers.netlink.driver import NetlinkDriver
+from hubgw.drivers.nftables import codec as nftables_codec
+from hubgw.drivers.nftables.client import Client as NftClient
+from hubgw.drivers.nftables.driver import NftablesDriver
+from hubgw.drivers.strongswan.driver import StrongswanDriver
+from hubgw.store.sqlite import SqliteStore
+from hubgw.store.types import StoreError
+
+LOG = logging.getLogger("hubgw")
+
+PASS_EVERY = 30.0  # seconds: what no event tells is found by then
+FIRST_RETRY = 1.0
+LONGEST_RETRY = 30.0
+POLL = 1.0  # seconds: charon tells nobody that a connection was unloaded
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How the agent is started. `node` names the machine's own node where the store holds several."""
+
+    store: Path
+    socket: Path
+    vici: str
+    run_dir: Path
+    log_format: str
+    node: str | None = None
+
+
+def main(options: Options) -> int:
+    """Runs the agent until SIGTERM or SIGINT. Returns the exit code: 0, or 1 where it could not start."""
+    logs.configure(options.log_format)
+    try:
+        asyncio.run(_run(options))
+    except (StoreError, SocketError, DriverError) as error:
+        print(error, file=sys.stderr)  # noqa: T201 - the one line for whoever started it
+        return 1
+    return 0
+
+
+async def _run(options: Options) -> None:
+    options.run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    async with AsyncExitStack() as stack:
+        store = SqliteStore(options.store)
+        stack.callback(store.close)
+        netlink = NetlinkDriver(options.run_dir / "groups.json", tuple(SYSCTLS))
+        stack.callback(netlink.close)
+        strongswan = StrongswanDriver(options.vici, options.run_dir / "charon.json")
+        stack.push_async_callback(strongswan.close)
+        drivers = Drivers(netlink, NftablesDriver(NftClient()), strongswan)
+        agent = Agent(store, drivers, options)
+        stack.callback(agent.monitor.close)
+        server = await serve(agent.hub, options.socket, _group())
+        stack.push_async_callback(server.close)
+        await agent.run()
+
+
+def _group() -> int | None:
+    try:
+        return grp.getgrnam(GROUP).gr_gid
+    except KeyError:
+        return None
+
+
+class Agent:
+    """The tasks of the process: passes, tunnels that come and go, drift, and attempts to bring tunnels up."""
+
+    def __init__(self, store: SqliteStore, drivers: Drivers, options: Options) -> None:
+        self._drivers = drivers
+        self._journal = Journal()
+        self._triggers = Triggers()
+        compiler = Compiler(store, nftables_codec.RULESET.digest, options.node)
+        self._reconciler = Reconciler(compiler, drivers, self._journal)
+        self._dialler = Dialler(self._reconciler, drivers.strongswan, self._journal)
+        self._moved = asyncio.Event()
+        self.monitor = drivers.netlink.monitor(nftables_codec.TABLE)
+        self.hub = Hub(store, compiler, self._reconciler, self._journal, self._triggers.settle)
+
+    async def run(self) -> None:
+        """Runs until SIGTERM or SIGINT."""
+        ended = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, ended.set)
+        tasks = [self._passes(), self._drift(), self._follow(), self._charon(), self._dial()]
+        async with asyncio.TaskGroup() as group:
+            running = [group.create_task(task) for task in tasks]
+            self._journal.record("agent.started")
+            await ended.wait()
+            self._journal.record("agent.ended")
+            for task in running:
+                task.cancel()
+
+    async def _passes(self) -> None:
+        """The only loop: a pass when something happened, when the last one failed, and every so often."""
+        retry = Backoff(FIRST_RETRY, LONGEST_RETRY)
+        seconds = 0.0
+        while True:
+            await self._triggers.wait(seconds)
+            seconds = PASS_EVERY
+            try:
+                if await self._reconciler.reconcile():
+                    retry.reset("pass")
+                else:
+                    seconds = retry.failed("pass", 0.0)
+            except (StoreError, DriverError) as error:
+                seconds = retry.failed("pass", 0.0)
+                self._journal.record("pass.failed", level=logging.ERROR, reason=error)
+            await self._triggers.ended()
+
+    async def _drift(self) -> None:
+        """Somebody else changed something of the kernel that may be ours."""
+        while True:
+            await self.monitor.changes()
+            self._triggers.fire()
+
+    async def _charon(self) -> None:
+        """SAs that came and went, and a charon that came back without any configuration."""
+        while True:
+            try:
+                async for _ in self._drivers.strongswan.events():
+                    self._moved.set()
+            except DriverError as error:
+                self._journal.record("charon.lost", level=logging.WARNING, reason=error)
+                self._triggers.fire()
+            await self._drivers.strongswan.reachable()
+            self._journal.record("charon.reached")
+            self._triggers.fire()
+
+    async def _follow(self) -> None:
+        while True:
+            await self._moved.wait()
+            self._moved.clear()
+            with suppress(DriverError):
+                await self._reconciler.follow()
+            await self._dialler.round()
+
+    async def _dial(self) -> None:
+        """Attempts that are due, and connections that somebody unloaded from charon."""
+        while True:
+            await asyncio.sleep(POLL)
+            await self._dialler.round()
+            with suppress(DriverError):
+                if await self._reconciler.has_lost_connections():
+                    self._triggers.fire()

@@ -1,0 +1,222 @@
+"""The agent as its socket shows it: `service.Service` on the store, the compiler and the reconciler."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from hubgw.agent import edit
+from hubgw.agent.desired import Compiler, Desired, from_json
+from hubgw.agent.edit import Edit
+from hubgw.agent.journal import Journal
+from hubgw.agent.observed import resource_statuses, route_statuses, tunnel_statuses
+from hubgw.agent.reconcile import Reconciler
+from hubgw.agent.service import Applied, Event, Json, Refusal, Refused, ResourceStatus, Sources, Status
+from hubgw.compile.allocate import owners
+from hubgw.drivers.base import DriverError
+from hubgw.plan.diff import diff
+from hubgw.plan.types import Plan
+from hubgw.plan.words import describe
+from hubgw.resources.inventory import Inventory
+from hubgw.resources.load import Loaded, load
+from hubgw.resources.parse import parse
+from hubgw.resources.problem import STORED, Path, Place, Problem
+from hubgw.resources.validate import validate
+from hubgw.store.sqlite import SqliteStore
+from hubgw.store.types import Conflict, StoreError
+
+Where = Callable[[str, Path], Place]
+
+SETTLED_WITHIN = 60.0
+"""Seconds for which an apply waits for the pass that carries it out, before it answers all the same."""
+
+
+class Hub:
+    """Answers what the socket is asked. Changes are one at a time; the kernel is the reconciler's alone."""
+
+    def __init__(
+        self,
+        store: SqliteStore,
+        compiler: Compiler,
+        reconciler: Reconciler,
+        journal: Journal,
+        settle: Callable[[], Awaitable[None]],
+    ) -> None:
+        """`settle` asks for a pass at once and returns when it has ended."""
+        self._store = store
+        self._compiler = compiler
+        self._reconciler = reconciler
+        self._journal = journal
+        self._settle = settle
+        self._changing = asyncio.Lock()
+
+    async def apply(
+        self, sources: Sources, *, prune: bool, dry_run: bool, if_generation: int | None, who: str
+    ) -> Applied:
+        """See `Service.apply`."""
+        loaded = await asyncio.to_thread(load, sources)
+        named = await asyncio.to_thread(lambda: {one.key: one.to_json(secrets=True) for one in loaded.resources})
+        return await self._change(
+            lambda stored: edit.apply_(stored, named, prune=prune and not loaded.problems),
+            known=loaded,
+            dry_run=dry_run,
+            if_generation=if_generation,
+            who=who,
+            message="apply --prune" if prune else "apply",
+        )
+
+    async def put(self, resource_id: str, body: Json, *, who: str) -> bool:
+        """See `Service.put`."""
+        # The path says what it is; Azure's clients send the rest as they got it.
+        document = {key: value for key, value in body.items() if key not in ("name", "type")} | {"id": resource_id}
+        parsed = parse(document)
+        if parsed.resource is None:
+            found = [str(Problem.at(("(request)", 0), finding)) for finding in parsed.findings]
+            raise Refused(Refusal.INVALID, found)
+        resource = parsed.resource
+        fresh = resource.key not in (await self._compiler.latest()).inventory.by_key
+        await self._change(
+            lambda stored: edit.apply_(stored, {resource.key: resource.to_json(secrets=True)}, prune=False),
+            known=None,
+            dry_run=False,
+            if_generation=None,
+            who=who,
+            message=f"put {resource.label}",
+        )
+        return fresh
+
+    async def delete(
+        self,
+        names: Sequence[str],
+        sources: Sources,
+        *,
+        everything: bool,
+        cascade: bool,
+        dry_run: bool,
+        if_generation: int | None,
+        who: str,
+    ) -> Applied:
+        """See `Service.delete`."""
+        loaded = await asyncio.to_thread(load, sources)
+        if loaded.problems:
+            raise Refused(Refusal.INVALID, [str(problem) for problem in loaded.problems])
+        keys = [resource.key for resource in loaded.resources]
+        return await self._change(
+            lambda stored: edit.delete(stored, names, keys, everything=everything, cascade=cascade),
+            known=None,
+            dry_run=dry_run,
+            if_generation=if_generation,
+            who=who,
+            message="delete --all" if everything else "delete",
+        )
+
+    async def resources(self) -> Mapping[str, ResourceStatus]:
+        """See `Service.resources`."""
+        desired = await self._desired()
+        return {status.id.lower(): status for status in resource_statuses(desired, self._reconciler.state)}
+
+    async def status(self) -> Status:
+        """See `Service.status`."""
+        desired = await self._desired()
+        state = self._reconciler.state
+        counters = await self._reconciler.counters()
+        try:
+            await self._reconciler.follow()
+            seen = await self._reconciler.observe_kernel()
+        except DriverError:
+            seen = []
+        return Status(
+            time=counters.time,
+            generation=desired.snapshot.generation,
+            charon=state.unreachable.get("strongswan") or counters.charon,
+            resources=tuple(resource_statuses(desired, state)),
+            tunnels=tuple(tunnel_statuses(desired.plan, state, counters)),
+            routes=tuple(route_statuses(desired.plan, seen)),
+        )
+
+    async def events(self, limit: int) -> Sequence[Event]:
+        """See `Service.events`."""
+        return self._journal.events(limit)
+
+    async def shared_keys(self, connection: str, *, who: str) -> Mapping[str, str]:
+        """See `Service.shared_keys`."""
+        stored = (await self._desired()).snapshot.resources
+        key = edit.find(stored, connection)
+        if "/vpnconnections/" not in key:
+            raise Refused(Refusal.NOT_FOUND, [f"{connection}: is not a vpnConnection; only those have a sharedKey"])
+        self._journal.record("key.shown", str(stored[key]["id"]), who=who)
+        return edit.shared_keys(stored[key])
+
+    async def _desired(self) -> Desired:
+        try:
+            return await self._compiler.latest()
+        except StoreError as error:
+            raise Refused(Refusal.UNAVAILABLE, [str(error)]) from error
+
+    async def _change(
+        self,
+        decide: Callable[[Mapping[str, Json]], Edit],
+        *,
+        known: Loaded | None,
+        dry_run: bool,
+        if_generation: int | None,
+        who: str,
+        message: str,
+    ) -> Applied:
+        async with self._changing:
+            before = await self._desired()
+            head = before.snapshot.generation
+            if if_generation is not None and if_generation != head:
+                raise Refused(
+                    Refusal.CONFLICT, [f"store: the head is generation {head}, not {if_generation}; try again"]
+                )
+            decided = decide(before.snapshot.resources)
+            problems, inventory, plan = await asyncio.to_thread(self._judge, before, decided, known)
+            if problems:
+                raise Refused(Refusal.INVALID, problems)
+            words = tuple(describe(op) for op in diff(plan.objects, before.plan.objects))
+            if not dry_run:
+                head = self._commit(head, decided, inventory, who, message)
+        if not dry_run and (decided.puts or decided.deletes):
+            self._journal.record("configuration.applied", generation=head, who=who, changes=len(decided.changes))
+            await self._settled()
+        return Applied(head, decided.changes, words, decided.pruned)
+
+    def _judge(self, before: Desired, decided: Edit, known: Loaded | None) -> tuple[list[str], Inventory, Plan]:
+        """Validates what would be there, and compiles it; problems of the files and of the whole come together."""
+        resources = [
+            before.inventory.by_key[key] if key not in decided.puts else from_json(body)
+            for key, body in decided.desired.items()
+        ]
+        where: Where = known.where if known else lambda key, path: STORED
+        problems = [*(known.problems if known else ()), *validate(resources, where)]
+        if problems:
+            return [str(problem) for problem in sorted(problems, key=_place)], before.inventory, before.plan
+        inventory = Inventory.of(resources)
+        return [], inventory, self._compiler.preview(inventory, before.snapshot.allocations)
+
+    def _commit(self, head: int, decided: Edit, inventory: Inventory, who: str, message: str) -> int:
+        try:
+            return self._store.commit(
+                head, decided.puts, decided.deletes, _by_kind(owners(inventory)), who=who, message=message
+            )
+        except Conflict as conflict:
+            raise Refused(Refusal.CONFLICT, [str(conflict)]) from conflict
+        except StoreError as error:
+            raise Refused(Refusal.UNAVAILABLE, [str(error)]) from error
+
+    async def _settled(self) -> None:
+        try:
+            await asyncio.wait_for(self._settle(), SETTLED_WITHIN)
+        except TimeoutError:
+            self._journal.record("pass.slow", seconds=SETTLED_WITHIN)
+
+
+def _by_kind(wanted: Iterable[tuple[str, str]]) -> dict[str, set[str]]:
+    kinds: dict[str, set[str]] = {"vrf": set(), "tunnel": set(), "port": set()}
+    for kind, owner in wanted:
+        kinds[kind].add(owner)
+    return kinds
+
+
+def _place(problem: Any) -> tuple[str, int]:
+    return problem.file, problem.line

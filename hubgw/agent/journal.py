@@ -1,0 +1,39 @@
+"""What happened, for the operator: a bounded list of events, each also a line of the log with its fields.
+
+An event is a constant word with fields; no field ever holds a secret.
+"""
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable
+
+from hubgw.agent.service import Event
+
+LOG = logging.getLogger("hubgw")
+
+KEPT = 2_000
+"""Events that are kept; older ones are in the log."""
+
+
+class Journal:
+    """Keeps the newest events and writes each to the log."""
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._events: deque[Event] = deque(maxlen=KEPT)
+
+    def record(self, event: str, resource: str = "", level: int = logging.INFO, **fields: object) -> None:
+        """Adds an event about a resource (its full id, or empty); `fields` are shown as text."""
+        text = " ".join(f"{name}={_quoted(str(value))}" for name, value in fields.items())
+        self._events.append(Event(self._clock(), event, resource, text))
+        about = {"resource": resource} if resource else {}
+        LOG.log(level, "%s %s", event, text, extra={"event": event, "fields": {**about, **fields}})
+
+    def events(self, limit: int = KEPT) -> tuple[Event, ...]:
+        """Returns the newest events, the oldest of them first."""
+        return tuple(self._events)[-limit:] if limit > 0 else ()
+
+
+def _quoted(value: str) -> str:
+    return value if value and value.isprintable() and not set(value) & set(' "=') else repr(value)

@@ -1,0 +1,114 @@
+"""What charon and the kernel hold of our tunnels -> which are up, which SAs nobody keeps, each one's state. Pure."""
+
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass
+
+from hubgw.agent.service import Connection
+from hubgw.drivers.netlink.xfrm import KernelSa
+from hubgw.drivers.strongswan.codec import ChildSa, IkeSa
+from hubgw.plan.types import TunnelOf
+
+CHILD_UP = frozenset({"INSTALLED", "UPDATING", "REKEYING"})
+"""States of a child SA in which it carries traffic, in charon's words."""
+
+ORPHANS_SERVE = 60.0
+"""Seconds after charon's start for which SAs of its predecessor keep their tunnels up: by then the branch's own dead
+peer detection, unanswered, has taken its end down."""
+
+REPLACED_AFTER = 10
+"""Seconds for which an SA must have stood before what it replaces is collected: the branch has moved to it by then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sas:
+    """All SAs of one moment. `ike` is None while charon cannot be asked; `started` is charon's start, epoch seconds."""
+
+    ike: Sequence[IkeSa] | None
+    kernel: Sequence[KernelSa]
+    started: float
+    now: float
+
+    def child_of(self, connection: str) -> tuple[IkeSa, ChildSa] | None:
+        """Returns the youngest child SA that carries traffic of a connection, with its IKE SA."""
+        return self.children.get(connection)
+
+    @property
+    def children(self) -> Mapping[str, tuple[IkeSa, ChildSa]]:
+        """The youngest child SA that carries traffic, by connection."""
+        found: dict[str, tuple[IkeSa, ChildSa]] = {}
+        for sa in self.ike or ():
+            for child in sa.children:
+                known = found.get(sa.connection)
+                if child.state in CHILD_UP and (known is None or child.uniqueid > known[1].uniqueid):
+                    found[sa.connection] = (sa, child)
+        return found
+
+    @property
+    def outlived(self) -> list[KernelSa]:
+        """Kernel SAs that a charon before this one made: only the kernel keeps them."""
+        return [sa for sa in self.kernel if sa.add_time < int(self.started)]
+
+
+def up_tunnels(tunnels: Iterable[TunnelOf], sas: Sas) -> frozenset[int]:
+    """Returns the nexthop ids of the tunnels that carry traffic.
+
+    A charon that was killed leaves its SAs in the kernel, where they go on: while it is away, and for a time after it
+    is back, they count.
+    """
+    if sas.ike is None:
+        held = {sa.if_id for sa in sas.kernel}
+    elif sas.now - sas.started < ORPHANS_SERVE:
+        held = {sa.if_id for sa in sas.outlived}
+    else:
+        held = set()
+    children = sas.children
+    return frozenset(tunnel.nexthop for tunnel in tunnels if tunnel.name in children or tunnel.nexthop in held)
+
+
+def uncollected(tunnels: Iterable[TunnelOf], sas: Sas) -> tuple[list[KernelSa], set[int]]:
+    """Returns the kernel SAs to delete, and the if_ids whose policies go with them.
+
+    An SA that outlived its charon goes when its replacement has stood for a while, when nobody came to replace it in
+    time, or when its tunnel is wanted no more. SAs of the charon that runs are its own to delete.
+    """
+    if sas.ike is None:
+        return [], set()
+    children = sas.children
+    wanted = {tunnel.nexthop: tunnel.name for tunnel in tunnels}
+    doomed, policies = [], set()
+    for sa in sas.outlived:
+        name = wanted.get(sa.if_id)
+        if name is None:
+            doomed.append(sa)
+            policies.add(sa.if_id)
+        elif name in children:
+            if children[name][1].installed >= REPLACED_AFTER:
+                doomed.append(sa)
+        elif sas.now - sas.started >= ORPHANS_SERVE:
+            doomed.append(sa)
+            policies.add(sa.if_id)
+    return doomed, policies
+
+
+def states(tunnels: Iterable[TunnelOf], sas: Sas, up: Set[int]) -> dict[str, Connection]:
+    """Returns each tunnel's connectionStatus by name."""
+    if sas.ike is None:
+        return {tunnel.name: Connection.UNKNOWN for tunnel in tunnels}
+    attempted = {sa.connection for sa in sas.ike}
+    return {
+        tunnel.name: Connection.CONNECTED
+        if tunnel.nexthop in up
+        else Connection.CONNECTING
+        if tunnel.name in attempted
+        else Connection.NOT_CONNECTED
+        for tunnel in tunnels
+    }
+
+
+def summary(tunnels: Iterable[Connection]) -> Connection:
+    """Returns a connection's state from its tunnels': Azure calls it Connected where any of them is."""
+    found = set(tunnels)
+    for state in (Connection.CONNECTED, Connection.UNKNOWN, Connection.CONNECTING):
+        if state in found:
+            return state
+    return Connection.NOT_CONNECTED

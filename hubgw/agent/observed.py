@@ -1,0 +1,84 @@
+"""Plan, state and counters -> the status of resources, tunnels and routes, as `hubgw show` has them. Pure."""
+
+from collections.abc import Iterable, Iterator
+
+from hubgw.agent.desired import Desired
+from hubgw.agent.live import states, summary
+from hubgw.agent.reconcile import Counters, State
+from hubgw.agent.service import Connection, Provisioning, ResourceStatus, RouteStatus, TunnelStatus
+from hubgw.plan.types import Group, Object, Plan, Route, Tiers, Tunnels, tunnel_interface
+from hubgw.plan.words import via
+
+
+def resource_statuses(desired: Desired, state: State) -> Iterator[ResourceStatus]:
+    """Yields every resource with how far it has come."""
+    tunnels = states(desired.plan.tunnels, state.sas, state.up)
+    of_connection: dict[str, list[Connection]] = {}
+    for tunnel in desired.plan.tunnels:
+        of_connection.setdefault(tunnel.connection, []).append(tunnels[tunnel.name])
+    for resource in desired.inventory.by_key.values():
+        is_connection = resource.type == "vpnGateways/vpnConnections"
+        provisioning, reason = _provisioning(resource.id, desired, state)
+        yield ResourceStatus(
+            id=resource.id,
+            body=resource.to_json(secrets=False),
+            provisioning_state=provisioning,
+            reason=reason,
+            connection_status=summary(of_connection.get(resource.id, ())) if is_connection else None,
+        )
+
+
+def _provisioning(resource: str, desired: Desired, state: State) -> tuple[Provisioning, str]:
+    if state.desired is None or state.desired.snapshot.generation != desired.snapshot.generation:
+        return Provisioning.UPDATING, ""
+    if reason := state.failures.get(resource):
+        return Provisioning.FAILED, reason
+    return Provisioning.SUCCEEDED, ""
+
+
+def tunnel_statuses(plan: Plan, state: State, counters: Counters) -> Iterator[TunnelStatus]:
+    """Yields every tunnel as charon and the kernel have it."""
+    now = states(plan.tunnels, state.sas, state.up)
+    children = state.sas.children
+    for tunnel in plan.tunnels:
+        _, child = children.get(tunnel.name, (None, None))
+        yield TunnelStatus(
+            name=tunnel.name,
+            connection=tunnel.connection,
+            site=tunnel.site,
+            link=tunnel.link,
+            instance=tunnel.instance,
+            local_address=tunnel.local_address,
+            remote_address=tunnel.remote_address,
+            state=now[tunnel.name],
+            since=state.since.get(tunnel.name),
+            spi_in=child.spi_in if child else "",
+            spi_out=child.spi_out if child else "",
+            bytes_in=child.bytes_in if child else 0,
+            bytes_out=child.bytes_out if child else 0,
+            packets_in=child.packets_in if child else 0,
+            packets_out=child.packets_out if child else 0,
+            spoofed=counters.spoofed.get(tunnel.name, 0),
+            cipher=child.cipher if child else "",
+            last_error=state.last_errors.get(tunnel.name, ""),
+        )
+
+
+def route_statuses(plan: Plan, seen: Iterable[Object]) -> Iterator[RouteStatus]:
+    """Yields every route of ours that the kernel has, by table and prefix."""
+    objects = list(seen)
+    active: dict[Tiers, tuple[int, ...]] = {obj.tiers: obj.active for obj in objects if isinstance(obj, Group)}
+    vrf_of = {obj.table: obj.name for obj in plan.objects if hasattr(obj, "table") and hasattr(obj, "name")}
+    hub_of = {table: plan.owners[("Vrf", name)][0] for table, name in vrf_of.items()}
+    routes = [obj for obj in objects if isinstance(obj, Route)]
+    for route in sorted(routes, key=lambda route: (route.table, route.prefix.version, route.prefix, route.metric)):
+        members = active.get(route.via.tiers, ()) if isinstance(route.via, Tunnels) else ()
+        yield RouteStatus(
+            table=route.table,
+            vrf=vrf_of.get(route.table, ""),
+            hub=hub_of.get(route.table, ""),
+            prefix=str(route.prefix),
+            via=via(route.via),
+            nexthops=tuple(tunnel_interface(member) for member in members),
+            origin=plan.owners.get(route.key, ("",))[0],
+        )

@@ -1,0 +1,231 @@
+"""One pass: read the store, compile, observe, diff, apply; the only loop is time.
+
+First boot, a change of configuration, drift and a restart are the same pass. What must not wait for it (a tunnel up or
+down) is `follow`: the same operations through the same drivers at once, and the next pass verifies it.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from hubgw.agent.desired import Compiler, Desired
+from hubgw.agent.journal import Journal
+from hubgw.agent.live import Sas, states, uncollected, up_tunnels
+from hubgw.agent.service import Connection
+from hubgw.drivers.base import DriverError
+from hubgw.drivers.netlink.driver import NetlinkDriver
+from hubgw.drivers.nftables.driver import NftablesDriver
+from hubgw.drivers.strongswan.driver import StrongswanDriver
+from hubgw.plan.activate import activate
+from hubgw.plan.diff import diff, driver_of, runs, target
+from hubgw.plan.types import IF_IDS, Delete, Element, Group, IkeConnection, Object, Op, OpError, Plan
+from hubgw.plan.words import describe
+
+
+@dataclass(frozen=True, slots=True)
+class Drivers:
+    """All that touches the machine."""
+
+    netlink: NetlinkDriver
+    nftables: NftablesDriver
+    strongswan: StrongswanDriver
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """What is counted outside the agent, at one moment (epoch seconds). `charon`: its version, or why it is silent."""
+
+    time: float
+    charon: str
+    spoofed: Mapping[str, int] = field(default_factory=dict)  # packets by tunnel interface
+
+
+@dataclass(slots=True)
+class State:
+    """What the last pass, and what was followed since, left behind."""
+
+    desired: Desired | None = None
+    wanted: Sequence[Object] = ()
+    sas: Sas = field(default_factory=lambda: Sas(None, (), 0.0, 0.0))
+    up: frozenset[int] = frozenset()
+    failures: dict[str, str] = field(default_factory=dict)  # reason by full id of the resource
+    unreachable: dict[str, str] = field(default_factory=dict)  # reason by name of the driver
+    tunnels: dict[str, Connection] = field(default_factory=dict)  # connectionStatus by name of the tunnel
+    since: dict[str, float] = field(default_factory=dict)  # epoch seconds, by name of the tunnel
+    last_errors: dict[str, str] = field(default_factory=dict)  # by name of the tunnel
+    passes: int = 0
+    writes: int = 0
+    seconds: float = 0.0  # of the last pass
+
+
+class Reconciler:
+    """Brings the machine to what the store wants, one pass at a time."""
+
+    def __init__(self, compiler: Compiler, drivers: Drivers, journal: Journal) -> None:
+        self._compiler = compiler
+        self._drivers = drivers
+        self._journal = journal
+        self._lock = asyncio.Lock()
+        self.state = State()
+
+    async def reconcile(self) -> bool:
+        """Runs one pass; tells whether all is as wanted now. Raises StoreError."""
+        async with self._lock:
+            begun = time.monotonic()
+            desired = await self._compiler.latest()
+            seen = await self._observe(desired.plan)
+            sas = await self._sas()
+            up = up_tunnels(desired.plan.tunnels, sas)
+            wanted = activate(desired.plan, up)
+            ops = self._possible(diff(wanted, seen))
+            settled = self.state.desired is desired and not self.state.failures and not self.state.unreachable
+            errors = await self._apply(ops)
+            await self._collect(desired.plan, sas)
+            self._judge(desired.plan, errors)
+            self._tell(ops, drift=settled)
+            state = self.state
+            state.desired, state.wanted = desired, wanted
+            self._note(sas, up)
+            state.passes, state.writes, state.seconds = state.passes + 1, len(ops), time.monotonic() - begun
+            return not errors and not state.unreachable
+
+    async def follow(self) -> None:
+        """Takes tunnels that came up or went down into, or out of, the routes that they serve."""
+        async with self._lock:
+            state = self.state
+            if state.desired is None:
+                return
+            sas = await self._sas()
+            up = up_tunnels(state.desired.plan.tunnels, sas)
+            if up != state.up:
+                wanted = activate(state.desired.plan, up)
+                await self._apply(diff(wanted, state.wanted))
+                state.wanted = wanted
+            self._note(sas, up)
+
+    async def counters(self) -> Counters:
+        """Returns what the kernel and charon count, as far as they answer."""
+        try:
+            spoofed = await self._drivers.nftables.spoofed()
+            charon = await self._drivers.strongswan.version()
+        except DriverError as error:
+            return Counters(time.time(), str(error))
+        return Counters(time.time(), charon, spoofed)
+
+    async def has_lost_connections(self) -> bool:
+        """Tells whether somebody unloaded a connection of ours from charon, which sends no event for it."""
+        if self.state.desired is None or "strongswan" in self.state.unreachable:
+            return False
+        ours = {obj.name for obj in self.state.desired.plan.objects if isinstance(obj, IkeConnection)}
+        failed = bool(self.state.failures)
+        return not failed and bool(ours - await self._drivers.strongswan.connections())
+
+    async def observe_kernel(self) -> list[Object]:
+        """Returns links, addresses, nexthops and routes as they are now. Raises DriverError."""
+        return await self._drivers.netlink.observe()
+
+    async def _observe(self, plan: Plan) -> list[Object]:
+        """Everything that is ours, of the drivers that can be asked; the others are left alone in this pass."""
+        self.state.unreachable.clear()
+        self._drivers.strongswan.expect(plan.objects)
+        names = ("netlink", "nftables", "strongswan")
+        observed = await asyncio.gather(
+            *(getattr(self._drivers, name).observe() for name in names), return_exceptions=True
+        )
+        seen: list[Object] = []
+        for name, result in zip(names, observed, strict=True):
+            if isinstance(result, DriverError):
+                self.state.unreachable[name] = str(result)
+            elif isinstance(result, BaseException):
+                raise result
+            else:
+                seen.extend(result)
+        return seen
+
+    async def _sas(self) -> Sas:
+        kernel = [sa for sa in await self._drivers.netlink.xfrm_states() if sa.if_id in IF_IDS]
+        try:
+            ike = await self._drivers.strongswan.sas()
+            started = await self._drivers.strongswan.started()
+        except DriverError as error:
+            self.state.unreachable["strongswan"] = str(error)
+            return Sas(None, kernel, 0.0, time.time())
+        return Sas(ike, kernel, started, time.time())
+
+    def _possible(self, ops: Sequence[Op]) -> list[Op]:
+        """Leaves out what cannot be done now: a driver that is away, and IKE stays closed while charon is."""
+        away = self.state.unreachable
+        return [
+            op
+            for op in ops
+            if driver_of(op) not in away
+            and not ("strongswan" in away and isinstance(obj := target(op), Element) and obj.set == "ike_open")
+        ]
+
+    async def _apply(self, ops: Sequence[Op]) -> list[OpError]:
+        errors: list[OpError] = []
+        for name, run in runs(ops):
+            if name in self.state.unreachable:
+                continue
+            try:
+                errors += await getattr(self._drivers, name).apply(run)
+            except DriverError as error:
+                self.state.unreachable[name] = str(error)
+        return errors
+
+    async def _collect(self, plan: Plan, sas: Sas) -> None:
+        doomed, policies = uncollected(plan.tunnels, sas)
+        if doomed:
+            refused = await self._drivers.netlink.delete_states(doomed)
+            self._journal.record("sa.collected", spis=" ".join(f"{sa.spi:08x}" for sa in doomed), refused=len(refused))
+        if policies:
+            await self._drivers.netlink.delete_policies(policies)
+
+    def _note(self, sas: Sas, up: frozenset[int]) -> None:
+        """Keeps the state of every tunnel, since when, and tells each that came up or went down."""
+        state = self.state
+        state.sas, state.up = sas, up
+        tunnels = state.desired.plan.tunnels if state.desired else ()
+        now = states(tunnels, sas, up)
+        for tunnel in tunnels:
+            old, new = state.tunnels.get(tunnel.name), now[tunnel.name]
+            if old == new:
+                continue
+            state.since[tunnel.name] = sas.now
+            if Connection.CONNECTED in (old, new):
+                self._journal.record(
+                    "tunnel.up" if new is Connection.CONNECTED else "tunnel.down",
+                    tunnel.connection,
+                    tunnel=tunnel.name,
+                    link=tunnel.link,
+                    instance=tunnel.instance,
+                    state=new,
+                )
+        state.tunnels = now
+        state.since = {name: since for name, since in state.since.items() if name in now}
+
+    def _judge(self, plan: Plan, errors: Sequence[OpError]) -> None:
+        """A refusal belongs to the resource that the object exists for; the others are as wanted."""
+        failures: dict[str, str] = {}
+        for error in errors:
+            for owner in plan.owners.get(target(error.op).key, ("",))[:1]:
+                failures.setdefault(owner, f"{describe(error.op)}: {error.reason}")
+        for owner, reason in failures.items():
+            if self.state.failures.get(owner) != reason:
+                self._journal.record("resource.failed", owner, logging.WARNING, reason=reason)
+        for owner in self.state.failures.keys() - failures.keys():
+            self._journal.record("resource.recovered", owner)
+        self.state.failures = failures
+
+    def _tell(self, ops: Sequence[Op], *, drift: bool) -> None:
+        """Drift is told object by object; a change of configuration was told when it was applied."""
+        for op in ops:
+            if drift and not isinstance(target(op), Group) and not _follows_tunnels(op):
+                self._journal.record("drift.repaired", level=logging.WARNING, object=describe(op))
+
+
+def _follows_tunnels(op: Op) -> bool:
+    obj = target(op)
+    return isinstance(obj, Element) and obj.set == "not_in_fib" and not isinstance(op, Delete)

@@ -1,0 +1,59 @@
+"""Ids in a resource's JSON -> who refers to whom, and ids as people say them. Knows no type but the node."""
+
+from collections.abc import Iterator, Mapping
+
+_NODES = "/providers/hubgw.network/nodes/"
+
+
+def words(resource_id: str) -> str:
+    """Says an id as files do: the type's last segment, then the name with its parents'.
+
+    >>> words("/subscriptions/s/resourceGroups/g/providers/Microsoft.Network/vpnGateways/gw1/vpnConnections/c1")
+    'vpnConnections/gw1/c1'
+    """
+    path = _path(resource_id)
+    return "/".join([path[-2], *path[1::2]]) if len(path) > 1 else resource_id
+
+
+def name_of(resource_id: str) -> str:
+    """The name with its parents', without the type: ``gw1/c1``."""
+    return "/".join(_path(resource_id)[1::2])
+
+
+def parent_of(resource_id: str) -> str:
+    """The id of the parent, empty for what is nobody's child."""
+    return resource_id.rsplit("/", 2)[0] if len(_path(resource_id)) > 2 else ""
+
+
+def is_node(key: str) -> bool:
+    """Tells whether a key is that of a machine, hubgw's own `node`."""
+    return _NODES in key
+
+
+def references_of(body: Mapping[str, object]) -> set[str]:
+    """The keys that a resource refers to, each with those of its parents; itself and its own parts are none."""
+    own = str(body.get("id", "")).lower()
+    found: set[str] = set()
+    for text in _ids(body):
+        key = text.lower()
+        while key and not (own and (key + "/").startswith(own + "/")) and key not in found:
+            found.add(key)
+            key = parent_of(key)
+    return found
+
+
+def _ids(value: object) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        for name, item in value.items():
+            if name == "id" and isinstance(item, str):
+                yield item
+            else:
+                yield from _ids(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _ids(item)
+
+
+def _path(resource_id: str) -> list[str]:
+    marker = resource_id.lower().find("/providers/")
+    return resource_id[marker:].split("/")[3:] if marker >= 0 else []

@@ -1,0 +1,223 @@
+"""What the HTTP layer asks of the agent, and the answers: the one contract between http.py and the daemon.
+
+Answers are facts in frozen dataclasses, as plain strings and numbers; http.py turns them into JSON (`to_json`). A
+resource's key is its full id in lower case; `id` keeps the case that it was written in.
+"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+Json = Mapping[str, object]
+Sources = Sequence[tuple[str, bytes]]
+"""Files of an apply: the name that its errors are told with, and the content as it was read."""
+
+
+class Provisioning(StrEnum):
+    """Azure's provisioningState, as far as hubgw has it: Failed carries what the kernel or charon refused."""
+
+    SUCCEEDED = "Succeeded"
+    UPDATING = "Updating"
+    FAILED = "Failed"
+
+
+class Connection(StrEnum):
+    """Azure's connectionStatus. Unknown: charon or the kernel could not be asked."""
+
+    UNKNOWN = "Unknown"
+    CONNECTING = "Connecting"
+    CONNECTED = "Connected"
+    NOT_CONNECTED = "NotConnected"
+
+
+class Refusal(StrEnum):
+    """Why nothing was changed."""
+
+    INVALID = "invalid"  # the configuration has problems
+    NOT_FOUND = "notFound"  # no resource of that name
+    IN_USE = "inUse"  # what remains refers to it
+    CONFLICT = "conflict"  # another change came first
+    UNAVAILABLE = "unavailable"  # the store cannot be read or written
+
+
+class Refused(Exception):  # noqa: N818 - an answer, not a failure
+    """Nothing was changed; every problem at once, each as `where: what, with the value; hint`, without secrets."""
+
+    def __init__(self, why: Refusal, problems: Sequence[str]) -> None:
+        super().__init__(f"{why}: {len(problems)} problems")
+        self.why = why
+        self.problems = tuple(problems)
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What an apply or delete did, or with `dry_run` would do.
+
+    `generation` is the head after it. `changes` are the resources in words, `plan` the tunnels and routes in words,
+    `pruned` what was deleted because no file names it, as words of ids (`vpnSites/branch1`).
+    """
+
+    generation: int
+    changes: tuple[str, ...] = ()
+    plan: tuple[str, ...] = ()
+    pruned: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceStatus:
+    """A resource and how far it has come. `body` is Azure's JSON of it without secrets.
+
+    `connection_status` is set for vpnConnections alone; `reason` is why it Failed, in the kernel's or charon's words.
+    """
+
+    id: str
+    body: Json
+    provisioning_state: Provisioning
+    reason: str = ""
+    connection_status: Connection | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TunnelStatus:
+    """One tunnel as charon and the kernel have it.
+
+    `name` is the interface's; `connection` and `site` are full ids; `link` is the vpnSiteLink's name. `since` is when
+    it came into this state, in epoch seconds. SPIs are in hexadecimal, empty while there is none. `spoofed` counts
+    packets dropped for an inner source that the site may not use.
+    """
+
+    name: str
+    connection: str
+    site: str
+    link: str
+    instance: int
+    local_address: str
+    remote_address: str
+    state: Connection
+    since: float | None = None
+    spi_in: str = ""
+    spi_out: str = ""
+    bytes_in: int = 0
+    bytes_out: int = 0
+    packets_in: int = 0
+    packets_out: int = 0
+    spoofed: int = 0
+    cipher: str = ""
+    last_error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RouteStatus:
+    """A route as the kernel has it. `via` says in words where it leads, `nexthops` names the tunnels in use now.
+
+    `hub` and `origin` are full ids: whose table it is, and the resource that it comes from (empty: hubgw's own).
+    """
+
+    table: int
+    vrf: str
+    hub: str
+    prefix: str
+    via: str
+    nexthops: tuple[str, ...] = ()
+    origin: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Everything that `hubgw show` needs, at one moment (`time`, epoch seconds).
+
+    `charon` is its version, or why it does not answer.
+    """
+
+    time: float
+    generation: int
+    charon: str
+    resources: tuple[ResourceStatus, ...]
+    tunnels: tuple[TunnelStatus, ...]
+    routes: tuple[RouteStatus, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened: `event` is a constant (`tunnel.up`, `key.shown`), `resource` a full id or empty."""
+
+    time: float
+    event: str
+    resource: str
+    text: str
+
+
+class Service(Protocol):
+    """The agent, as its socket shows it. Every method may raise `Refused`; `who` names the caller for the history."""
+
+    async def apply(
+        self, sources: Sources, *, prune: bool, dry_run: bool, if_generation: int | None, who: str
+    ) -> Applied:
+        """Creates and updates what the files name, and with `prune` deletes what they do not.
+
+        `if_generation` refuses (CONFLICT) where the head is another by now: what was shown is what is done.
+        """
+        ...
+
+    async def put(self, resource_id: str, body: Json, *, who: str) -> bool:
+        """Creates or replaces one resource; tells whether it is new. `body` is Azure's; its id, name and type are not
+        looked at."""
+        ...
+
+    async def delete(
+        self,
+        names: Sequence[str],
+        sources: Sources,
+        *,
+        everything: bool,
+        cascade: bool,
+        dry_run: bool,
+        if_generation: int | None,
+        who: str,
+    ) -> Applied:
+        """Deletes by id or `type/name`, what files name, or everything; with `cascade` also what refers to it.
+
+        A name that is not there is NOT_FOUND; what a file names and is not there is no problem.
+        """
+        ...
+
+    async def resources(self) -> Mapping[str, ResourceStatus]:
+        """Returns all resources by key. Asks neither kernel nor charon."""
+        ...
+
+    async def status(self) -> Status:
+        """Returns everything, as observed now."""
+        ...
+
+    async def events(self, limit: int) -> Sequence[Event]:
+        """Returns the newest events, the oldest of them first."""
+        ...
+
+    async def shared_keys(self, connection: str, *, who: str) -> Mapping[str, str]:
+        """Returns a connection's preshared key under "", and those of link connections with their own by their name.
+
+        `connection` is an id or a name. An event tells who asked.
+        """
+        ...
+
+
+def to_json(value: object) -> object:
+    """Turns an answer into what json.dumps takes, fields in camelCase as Azure's.
+
+    >>> to_json(Event(1.0, "tunnel.up", "", "up"))
+    {'time': 1.0, 'event': 'tunnel.up', 'resource': '', 'text': 'up'}
+    """
+    if dataclasses.is_dataclass(value):
+        return {_camel(field.name): to_json(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): to_json(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [to_json(item) for item in value]
+    return value
+
+
+def _camel(name: str) -> str:
+    head, *tail = name.split("_")
+    return head + "".join(word.capitalize() for word in tail)

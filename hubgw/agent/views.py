@@ -1,0 +1,32 @@
+"""What was observed -> what one connection or hub sees of it."""
+
+from collections.abc import Mapping
+
+from hubgw.agent.edit import find
+from hubgw.agent.references import parent_of
+from hubgw.agent.service import Refusal, Refused, ResourceStatus, RouteStatus, Status
+
+
+def effective_routes(status: Status, name: str) -> tuple[RouteStatus, ...]:
+    """Returns the routes that a hub, or a connection to it, forwards by: those of its hub's default table.
+
+    Raises:
+        Refused: NOT_FOUND; no such resource, or none that has routes.
+    """
+    by_key = {resource.id.lower(): resource for resource in status.resources}
+    key = find({key: resource.body for key, resource in by_key.items()}, name)
+    hub = _hub_of(by_key, key)
+    if not hub:
+        raise Refused(Refusal.NOT_FOUND, [f"{name}: has no routes; name a connection or a virtualHub"])
+    return tuple(route for route in status.routes if route.hub.lower() == hub)
+
+
+def _hub_of(by_key: Mapping[str, ResourceStatus], key: str) -> str:
+    while key:
+        if "/virtualhubs/" in key and not parent_of(key):
+            return key
+        match by_key[key].body if key in by_key else {}:
+            case {"properties": {"virtualHub": {"id": str(hub)}}}:
+                return hub.lower()
+        key = parent_of(key)
+    return ""

@@ -1,0 +1,29 @@
+"""`hubgw effective-routes`: a hub or a connection -> the routes that it forwards by, as the kernel has them."""
+
+import click
+
+from hubgw.agent.references import words
+from hubgw.cli import common
+from hubgw.cli.kinds import full_name
+from hubgw.cli.output import as_json, line, table
+
+_HEADS = ("PREFIX", "VIA", "TUNNELS", "ORIGIN")
+
+
+@click.command("effective-routes")
+@click.argument("name", metavar="CONNECTION|HUB")
+@common.json_option
+@common.socket_option
+def command(name: str, as_json_: bool, socket: str | None) -> None:
+    """Tell by which routes a hub or connection forwards.
+
+    A bare NAME is a hub's; a connection is written connection/NAME, or by its id.
+    """
+    asked = full_name(name if "/" in name else f"hub/{name}")
+    routes = common.client(socket).get("/hubgw/effective-routes", of=asked)["routes"]
+    if as_json_:
+        as_json(routes)
+        return
+    rows = [[route["prefix"], route["via"], " ".join(route["nexthops"]), words(route["origin"])] for route in routes]
+    for text in table(_HEADS, rows):
+        line(text)
