@@ -1,0 +1,85 @@
+"""The lab is built once a run and shared by all cases; a case that fails shows what every node had."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Generator, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.lab.node import Node
+from tests.lab.topology import Lab, build
+
+_SHOWN = 4_000  # characters of each log
+
+_COMMANDS = (
+    ("links", "ip -d -br link"),
+    ("rules", "ip rule"),
+    ("routes", "ip route show table all"),
+    ("nexthops", "ip nexthop"),
+    ("xfrm states", "ip -s xfrm state list nokeys"),
+    ("xfrm counters", "cat /proc/net/xfrm_stat"),
+    ("UDP and IP counters", "nstat -asz IpInDiscards IpOutDiscards IpOutNoRoutes UdpRcvbufErrors UdpInErrors"),
+    ("queues", "ip -s link show dev eth0"),
+    ("nftables", "nft list ruleset"),
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skips the lab where its kernel is not: it never touches a machine's own network."""
+    if os.geteuid() == 0 and Path("/sys/module/xfrm_interface").exists() and Path("/sys/module/vrf").exists():
+        return
+    for item in items:
+        if "tests/lab/" in str(item.path):
+            item.add_marker(pytest.mark.skip(reason="needs the lab VM: make test, or make lab K=name"))
+
+
+@pytest.fixture(scope="session")
+def bare_lab() -> Iterator[Lab]:
+    """The network with every charon up and the agent not started yet."""
+    directory = Path(tempfile.mkdtemp(prefix="hubgw-lab-"))
+    lab = build(directory)
+    yield lab
+    for node in lab.nodes:
+        node.destroy()
+    shutil.rmtree(directory)
+
+
+@pytest.fixture(scope="session")
+def running_lab(bare_lab: Lab) -> Lab:
+    """The lab with both virtual WANs configured and every tunnel up."""
+    bare_lab.hub.start_agent()
+    bare_lab.hub.apply("wan1.yaml", "wan2.yaml", "node.yaml")
+    bare_lab.hub.wait_connected()
+    return bare_lab
+
+
+@pytest.fixture
+def lab(running_lab: Lab) -> Lab:
+    """The running lab, as every case must leave it: the agent up and every tunnel connected."""
+    if "agent" not in running_lab.hub.node.processes:
+        running_lab.hub.start_agent()
+    running_lab.hub.wait_connected()
+    return running_lab
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    fixtures = getattr(item, "funcargs", {})
+    lab = fixtures.get("lab") or fixtures.get("bare_lab")
+    if report.failed and isinstance(lab, Lab):
+        for node in lab.nodes:
+            report.sections.extend(_sections(node))
+    return report
+
+
+def _sections(node: Node) -> Iterator[tuple[str, str]]:
+    for log in ("charon.log", "agent.out", "charon.out"):
+        if text := node.log(log):
+            yield f"{node.name}: {log}", text[-_SHOWN:]
+    if node.name == "hub" or node.name.startswith("br"):
+        for title, command in _COMMANDS:
+            done = node.run(*command.split(), check=False)
+            yield f"{node.name}: {title}", (done.stdout + done.stderr)[:_SHOWN]

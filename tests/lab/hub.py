@@ -1,0 +1,93 @@
+"""The machine under test: hubgw's agent and its charon in one namespace, driven by the command line alone."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from tests.lab.charon import Charon
+from tests.lab.node import Node
+from tests.lab.waiting import wait_for
+
+RESOURCES = Path(__file__).parent / "resources"
+
+
+class Hub:
+    """The hub's node; `files` are what it is configured with at first."""
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
+        self.charon = Charon(node, appliance=True)
+        self.socket = node.directory / "agent.sock"
+        self.store = node.directory / "store" / "store.db"
+        self.run_dir = node.directory / "run"
+        self.vici = self.charon.vici
+
+    def start_agent(self) -> None:
+        """Starts the agent and waits until it answers."""
+        options = ["--store", self.store, "--socket", self.socket, "--vici", self.vici, "--run-dir", self.run_dir]
+        self.node.start("agent", [sys.executable, "-m", "hubgw.cli", "agent", *map(str, options)], dict(os.environ))
+        wait_for("the agent answers", self._answers, 60)
+
+    def _answers(self) -> bool:
+        alive = self.node.processes["agent"].poll()
+        assert alive is None, f"the agent ended with {alive}: {self.agent_log[-3000:]}"
+        return self.socket.exists() and self.run("show", "wan", check=False).returncode in (0, 4)
+
+    def kill_agent(self, number: int = signal.SIGKILL) -> None:
+        self.node.signal("agent", number)
+
+    @property
+    def agent_log(self) -> str:
+        return self.node.log("agent.out")
+
+    def run(
+        self, *words: str, check: bool = True, stdin: str | None = None, seconds: float = 120
+    ) -> subprocess.CompletedProcess[str]:
+        """Runs a verb of the command line."""
+        command = [sys.executable, "-m", "hubgw.cli", "--socket", str(self.socket), *words]
+        done = subprocess.run(
+            command, input=stdin, capture_output=True, text=True, check=False, timeout=seconds, env=dict(os.environ)
+        )
+        if check and done.returncode:
+            raise AssertionError(f"hubgw {' '.join(words)}: exit {done.returncode}: {done.stdout}{done.stderr}")
+        return done
+
+    def apply(self, *files: str | Path) -> str:
+        """Applies files: paths, or names of files beside the cases."""
+        paths = [str(file if isinstance(file, Path) else RESOURCES / file) for file in files]
+        return self.run("apply", *(word for path in paths for word in ("-f", path))).stdout
+
+    def apply_text(self, text: str) -> str:
+        return self.run("apply", "-f", "-", stdin=text).stdout
+
+    def show(self, *words: str) -> Any:
+        """Returns what `hubgw show ... --json` prints."""
+        return json.loads(self.run("show", *words, "--json").stdout)
+
+    def tunnels(self) -> dict[str, str]:
+        """Returns the state of each tunnel by its connection and instance: ``{"branch1/0": "Connected"}``."""
+        return {
+            f"{tunnel['connection'].rpartition('/')[2]}/{tunnel['instance']}": tunnel["state"]
+            for tunnel in self.show("tunnel")
+        }
+
+    def tunnel(self, connection: str, instance: int) -> dict[str, Any]:
+        """Returns one tunnel's status."""
+        for tunnel in self.show("tunnel"):
+            if tunnel["connection"].rpartition("/")[2] == connection and tunnel["instance"] == instance:
+                found: dict[str, Any] = tunnel
+                return found
+        raise AssertionError(f"no tunnel of {connection} to instance {instance}")
+
+    def wait_connected(self, *names: str, seconds: float = 60) -> None:
+        """Waits until these tunnels (``branch1/0``), or all, are Connected."""
+
+        def connected() -> bool:
+            states = self.tunnels()
+            return bool(states) and all(states[name] == "Connected" for name in names or states)
+
+        wait_for(f"Connected: {' '.join(names) or 'all tunnels'}", connected, seconds)

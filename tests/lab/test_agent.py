@@ -1,0 +1,144 @@
+"""The agent comes and goes, and the dataplane does not notice; a change touches what it names and nothing else."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from tests.lab.hub import RESOURCES
+from tests.lab.probes import traffic
+from tests.lab.reach import pings
+from tests.lab.topology import Lab
+from tests.lab.waiting import wait_for
+
+
+def _spis(lab: Lab, *connections: str) -> dict[str, tuple[str, str]]:
+    return {
+        f"{tunnel['connection']}/{tunnel['instance']}": (tunnel["spiIn"], tunnel["spiOut"])
+        for tunnel in lab.hub.show("tunnel")
+        if not connections or tunnel["connection"].rpartition("/")[2] in connections
+    }
+
+
+def _dataplane(lab: Lab) -> tuple[str, ...]:
+    """Everything that the kernel has, less what counts or ages."""
+    node = lab.hub.node
+    return (
+        node.ip("-o link show"),
+        node.ip("route show table all"),
+        node.ip("-6 route show table all"),
+        node.ip("nexthop"),
+        node.ip("rule"),
+        node.ip("xfrm policy"),
+        node.run("nft", "-s", "list", "ruleset").stdout,
+    )
+
+
+@contextmanager
+def _unnoticed(lab: Lab) -> Iterator[None]:
+    """The same SAs after the block as before it, and not one packet lost meanwhile."""
+    before = _spis(lab)
+    assert all(all(pair) for pair in before.values())
+    with traffic(lab.vnets["vnet1"], "10.50.0.4", lab.branches["br1"].node, lab.branches["br1"].lan) as outcome:
+        yield
+    assert outcome.lost == 0, str(outcome)
+    assert _spis(lab) == before
+
+
+def test_a_killed_agent_is_not_missed(lab: Lab) -> None:
+    with _unnoticed(lab):
+        lab.hub.kill_agent(signal.SIGKILL)
+        lab.hub.start_agent()
+        lab.hub.wait_connected()
+
+
+def test_stopping_the_agent_changes_nothing(lab: Lab) -> None:
+    with _unnoticed(lab):
+        before = _dataplane(lab)
+        lab.hub.kill_agent(signal.SIGTERM)
+        assert _dataplane(lab) == before
+        lab.hub.start_agent()
+        lab.hub.wait_connected()
+        assert _dataplane(lab) == before
+
+
+def test_a_change_to_one_site_touches_no_other(lab: Lab) -> None:
+    text = (
+        "type: vpnSites\nname: branch2\nlocation: westeurope\nproperties:\n  virtualWan: wan1\n"
+        "  addressSpace: {addressPrefixes: [10.2.0.0/24%s]}\n"
+        "  vpnSiteLinks: [{name: link1, properties: {ipAddress: 192.0.2.6}}]\n"
+    )
+    br2 = lab.branches["br2"]
+    br2.node.ip("addr add 10.2.1.1/32 dev lan")
+    try:
+        with _unnoticed(lab):
+            lab.hub.apply_text(text % ", 10.2.1.0/24")
+            assert pings(lab.vnets["vnet1"], "10.50.0.4", "10.2.1.1")
+            lab.hub.apply_text(text % "")
+        assert not pings(lab.vnets["vnet1"], "10.50.0.4", "10.2.1.1", count=1)
+    finally:
+        br2.node.ip("addr del 10.2.1.1/32 dev lan")
+
+
+def test_a_killed_charon_keeps_forwarding_and_its_sas_are_replaced_and_collected(lab: Lab) -> None:
+    before = _spis(lab)
+    with traffic(lab.vnets["vnet1"], "10.50.0.4", lab.branches["br1"].node, lab.branches["br1"].lan) as outcome:
+        lab.hub.charon.kill()
+        lab.hub.charon.start()
+
+        def replaced() -> bool:
+            now = _spis(lab)
+            return all(all(pair) and pair != before[name] for name, pair in now.items())
+
+        wait_for("every SA is a new charon's", replaced, 90)
+    assert outcome.there is not None and outcome.back is not None
+    assert outcome.lost <= (outcome.there.sent + outcome.back.sent) // 100, str(outcome)
+    inbound = {pair[0] for pair in before.values()}
+
+    def collected() -> bool:
+        states = lab.hub.node.ip("xfrm state")
+        return not any(spi in states for spi in inbound)
+
+    wait_for("what the old charon left is collected", collected, 120)
+    assert pings(lab.vnets["vnet1"], "10.50.0.4", lab.branches["br1"].lan)
+
+
+def test_what_the_kernel_refuses_fails_its_own_resource_alone(lab: Lab) -> None:
+    text = """
+type: virtualNetworks
+name: vnet9
+location: westeurope
+properties: {addressSpace: {addressPrefixes: [10.90.0.0/24]}}
+---
+type: hubVirtualNetworkConnections
+name: hub1/vnet9
+properties: {remoteVirtualNetwork: vnet9}
+"""
+    node = lab.hub.node.directory / "node.yaml"
+    node.write_text(
+        (RESOURCES / "node.yaml").read_text()
+        + "    - {virtualNetwork: vnet9, interface: absent9, address: 10.90.0.1/24}\n"
+    )
+    try:
+        lab.hub.apply_text(text + "---\n" + node.read_text())
+        connection = wait_for("the refusal is told", lambda: _failed(lab, "vnet9"))
+        assert connection is not None
+        assert "absent9" in connection["reason"]
+        assert lab.hub.run("show", "vnet", check=False).returncode == 5
+        assert pings(lab.vnets["vnet1"], "10.50.0.4", lab.branches["br1"].lan), "everything else goes on"
+        lab.hub.node.ip("link add absent9 type dummy")
+        lab.hub.node.ip("link set absent9 up")
+        wait_for("it is tried again", lambda: not _failed(lab, "vnet9"), 60)
+        assert "10.90.0.0/24" in {route["prefix"] for route in lab.hub.show("route")}
+    finally:
+        lab.hub.apply("node.yaml")
+        lab.hub.run("delete", "hubVirtualNetworkConnections/hub1/vnet9", "virtualNetworks/vnet9", "--yes")
+        lab.hub.node.run("ip", "link", "del", "absent9", check=False)
+
+
+def _failed(lab: Lab, name: str) -> dict[str, Any] | None:
+    for vnet in lab.hub.show("vnet"):
+        if vnet["id"].rpartition("/")[2] == name and vnet["provisioningState"] == "Failed":
+            found: dict[str, Any] = vnet
+            return found
+    return None

@@ -1,0 +1,121 @@
+"""Tunnels go and come back; both ends may start; branch-to-branch is switched live; nothing leaks when torn down."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tests.lab.capture import capture
+from tests.lab.probes import traffic
+from tests.lab.reach import answer_to, pings
+from tests.lab.topology import Lab
+from tests.lab.waiting import wait_for
+
+DETECTED = 45.0  # seconds: the default of dpdTimeoutSeconds
+
+
+@contextmanager
+def black_hole(lab: Lab, branch: str, gateway: str) -> Iterator[None]:
+    """Drops all between a branch and one gateway instance on the underlay, without a word to either."""
+    address = lab.branches[branch].address
+    lab.isp.run(
+        "nft",
+        "-f",
+        "-",
+        stdin=f"""
+        table ip hole {{
+          chain forward {{
+            type filter hook forward priority 0;
+            ip saddr {address} ip daddr {gateway} drop
+            ip saddr {gateway} ip daddr {address} drop
+          }}
+        }}""",
+    )
+    try:
+        yield
+    finally:
+        lab.isp.run("nft", "delete", "table", "ip", "hole")
+
+
+def test_a_dead_tunnel_leaves_its_group_and_comes_back_by_itself(lab: Lab) -> None:
+    br1 = lab.branches["br1"]
+    with black_hole(lab, "br1", br1.gateways[0]):
+        wait_for(
+            "the dead tunnel is found within the bound",
+            lambda: lab.hub.tunnels()["branch1/0"] != "Connected",
+            DETECTED + 15,
+        )
+        assert lab.hub.tunnels()["branch1/1"] == "Connected"
+        route = next(route for route in lab.hub.show("route") if route["origin"].endswith("/branch1"))
+        assert route["nexthops"] == [lab.hub.tunnel("branch1", 1)["name"]]
+        wait_for("the branch has noticed too", lambda: set(br1.charon.established()) == {"i1"}, DETECTED)
+        br1.node.ip("route replace 10.0.0.0/8 src 10.1.0.1 dev t1")
+        assert pings(lab.vnets["vnet1"], "10.50.0.4", br1.lan)
+    lab.hub.wait_connected("branch1/0", seconds=60)
+    br1.node.ip("route replace 10.0.0.0/8 src 10.1.0.1 nexthop dev t0 nexthop dev t1")
+    assert pings(lab.vnets["vnet1"], "10.50.0.4", br1.lan)
+
+
+def test_no_tunnel_is_closed_and_not_in_clear(lab: Lab) -> None:
+    br1 = lab.branches["br1"]
+    with capture(lab.isp, "uhub", "net 10.0.0.0/8") as clear:
+        br1.charon.swanctl("--terminate", "--ike", "i0", check=False)
+        br1.charon.swanctl("--terminate", "--ike", "i1", check=False)
+        for _ in range(5):
+            answer_to(lab.vnets["vnet1"], "10.50.0.4", br1.lan)
+    assert not clear.lines
+    lab.hub.wait_connected(seconds=60)
+    assert pings(lab.vnets["vnet1"], "10.50.0.4", br1.lan)
+
+
+def test_both_ends_starting_at_once_end_with_one_ike_sa_for_each_tunnel(lab: Lab) -> None:
+    br2 = lab.branches["br2"]
+    try:
+        for close_action in ("none", "start"):
+            br2.charon.kill()
+            br2.charon.start()
+            br2.charon.load(br2.conf(start_action="start", close_action=close_action))
+            lab.hub.wait_connected("branch2/0", "branch2/1", seconds=90)
+            wait_for(
+                f"one IKE SA for each tunnel, with close_action {close_action}",
+                lambda: sorted(br2.charon.established()) == ["i0", "i1"],
+                60,
+            )
+            assert pings(lab.vnets["vnet1"], "10.50.0.4", br2.lan)
+    finally:
+        br2.charon.load(br2.conf())
+
+
+def test_branch_to_branch_is_switched_live(lab: Lab) -> None:
+    br1, br2, vnet1 = lab.branches["br1"], lab.branches["br2"], lab.vnets["vnet1"]
+    wan = "type: virtualWans\nname: wan1\nlocation: westeurope\nproperties: {allowBranchToBranchTraffic: %s}\n"
+    try:
+        with traffic(vnet1, "10.50.0.4", br2.node, br2.lan) as outcome:
+            lab.hub.apply_text(wan % "false")
+            said = answer_to(br1.node, br1.lan, br2.lan)
+            assert "Packet filtered" in said or "prohibited" in said, said
+            assert pings(br1.node, br1.lan, "10.50.0.4"), "a virtual network is still reached"
+            lab.hub.apply_text(wan % "true")
+            assert pings(br1.node, br1.lan, br2.lan)
+        assert outcome.lost == 0, str(outcome)
+    finally:
+        lab.hub.apply_text(wan % "true")
+
+
+def test_whatever_is_torn_down_nothing_inner_leaves_in_clear(lab: Lab) -> None:
+    hub, vnet1, br1 = lab.hub.node, lab.vnets["vnet1"], lab.branches["br1"]
+    tunnels = [lab.hub.tunnel("branch1", instance)["name"] for instance in (0, 1)]
+    vrf = lab.hub.show("route")[0]["vrf"]
+    torn = (
+        [f"ip link del {name}" for name in tunnels],
+        ["nft delete table inet hubgw"],
+        [f"ip link del {vrf}"],
+        ["ip nexthop flush protocol 250"],
+    )
+    with capture(lab.isp, "uhub", "net 10.0.0.0/8") as clear, capture(lab.isp, "uhub", "ip proto 50") as esp:
+        for commands in torn:
+            for command in commands:
+                hub.run(*command.split())
+            answer_to(vnet1, "10.50.0.4", br1.lan)
+            answer_to(br1.node, br1.lan, "10.50.0.4")
+            wait_for("repaired, and traffic flows", lambda: pings(vnet1, "10.50.0.4", br1.lan, count=1), 60)
+    assert not clear.lines
+    assert esp.lines, "the capture sees the underlay"

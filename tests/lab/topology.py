@@ -1,0 +1,193 @@
+"""The lab's network: two virtual WANs with the same prefixes on one hub, three branches, three virtual networks.
+
+    vnet1  10.50.0.4 --+                  +-- br1 192.0.2.2  lan 10.1.0.1   (wan1)
+    vnet2  10.60.5.4 --+-- hub -- isp ----+-- br2 192.0.2.6  lan 10.2.0.1   (wan1)
+    vnet3  10.50.0.4 --+   198.51.100.10  +-- br3 192.0.2.10 lan 10.1.0.1   (wan2)
+                           .11 .20 .21
+
+Branches are plain strongSwan, configured by hand; nothing of hubgw's configures them.
+"""
+
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.lab.charon import Charon
+from tests.lab.hub import Hub
+from tests.lab.node import Node, connect
+
+_CONNECTION = """\
+  i{instance} {{
+    version = 2
+    mobike = no
+    local_addrs = {address}
+    remote_addrs = {gateway}
+    proposals = aes256gcm16-prfsha384-ecp384
+    dpd_delay = 5
+    keyingtries = 1
+    local {{
+      auth = psk
+      id = {address}
+    }}
+    remote {{
+      auth = psk
+      id = {gateway}
+    }}
+    children {{
+      i{instance} {{
+        local_ts = 0.0.0.0/0
+        remote_ts = 0.0.0.0/0
+        if_id_in = 1{instance}
+        if_id_out = 1{instance}
+        esp_proposals = aes256gcm16-ecp384
+        start_action = {start_action}
+        close_action = {close_action}
+      }}
+    }}
+  }}
+"""
+
+
+@dataclass
+class Branch:
+    """A branch: its node, its charon, and what a prober needs to know."""
+
+    node: Node
+    charon: Charon
+    address: str  # on the underlay
+    gateways: tuple[str, str]  # the hub's two instances
+    lan: str  # its own host in the LAN
+    key: str
+
+    def conf(self, *, key: str | None = None, start_action: str = "none", close_action: str = "none") -> str:
+        """Returns the swanctl.conf that an operator writes for this branch."""
+        connections = "".join(
+            _CONNECTION.format(
+                instance=instance,
+                address=self.address,
+                gateway=gateway,
+                start_action=start_action,
+                close_action=close_action,
+            )
+            for instance, gateway in enumerate(self.gateways)
+        )
+        owners = "\n".join(
+            f"    id{number} = {owner}" for number, owner in enumerate((self.address, *self.gateways), start=1)
+        )
+        secret = f'secrets {{\n  ike-hub {{\n{owners}\n    secret = "{key or self.key}"\n  }}\n}}\n'
+        return f"connections {{\n{connections}}}\n{secret}"
+
+
+@dataclass
+class Lab:
+    """Everything, built once a run."""
+
+    isp: Node
+    hub: Hub
+    branches: dict[str, Branch]
+    vnets: dict[str, Node]
+    baseline: dict[str, str]  # of the hub, before the agent ever ran
+
+    @property
+    def nodes(self) -> list[Node]:
+        return [self.isp, self.hub.node, *(branch.node for branch in self.branches.values()), *self.vnets.values()]
+
+
+def build(directory: Path) -> Lab:
+    """Builds the network and starts every charon, but not the agent."""
+    nodes = {
+        name: Node(name, directory / name) for name in ("isp", "hub", "br1", "br2", "br3", "vnet1", "vnet2", "vnet3")
+    }
+    for node in nodes.values():
+        subprocess.run(["ip", "netns", "delete", node.namespace], check=False, capture_output=True)
+        node.create()
+    isp, hub_node = nodes["isp"], nodes["hub"]
+    isp.sysctl(net__ipv4__ip_forward="1")
+    _underlay(
+        isp,
+        "hub",
+        hub_node,
+        ["198.51.100.10/24", "198.51.100.11/24", "198.51.100.20/24", "198.51.100.21/24"],
+        "198.51.100.1/24",
+    )
+    hub = Hub(hub_node)
+    _vnets(hub_node, nodes)
+    branches = {}
+    for number, (name, lan, gateways) in enumerate(
+        (
+            ("br1", "10.1.0", ("198.51.100.10", "198.51.100.11")),
+            ("br2", "10.2.0", ("198.51.100.10", "198.51.100.11")),
+            ("br3", "10.1.0", ("198.51.100.20", "198.51.100.21")),
+        )
+    ):
+        address = f"192.0.2.{4 * number + 2}"
+        _underlay(isp, name, nodes[name], [f"{address}/30"], f"192.0.2.{4 * number + 1}/30")
+        _branch_routes(nodes[name], lan)
+        key = f"example-key-of-branch-{number + 1}"
+        branches[name] = Branch(nodes[name], Charon(nodes[name]), address, gateways, f"{lan}.1", key)
+    for charon in (hub.charon, *(branch.charon for branch in branches.values())):
+        charon.start()
+    for branch in branches.values():
+        branch.charon.load(branch.conf())
+    vnets = {name: nodes[name] for name in ("vnet1", "vnet2", "vnet3")}
+    return Lab(isp, hub, branches, vnets, baseline(hub))
+
+
+def baseline(hub: Hub) -> dict[str, str]:
+    """Returns what the hub's kernel and charon hold that could be hubgw's. The kernel's own l3mdev rule is left out."""
+    node = hub.node
+    rules = "".join(line for line in node.ip("rule").splitlines(keepends=True) if "l3mdev" not in line)
+    # The gate is what starts charon's to close, and not the agent's to remove.
+    tables = node.run("nft", "list", "tables").stdout
+    return {
+        "xfrm states": node.ip("xfrm state"),
+        "xfrm policies": "".join(line for line in node.ip("xfrm policy").splitlines(keepends=True) if "if_id" in line),
+        "links": node.ip("-br link"),
+        "addresses": node.ip("-4 -br addr"),
+        "rules": rules,
+        "routes": node.ip("route show table all proto 250") + node.ip("-6 route show table all proto 250"),
+        "main routes": node.ip("route show table main"),
+        "nexthops": node.ip("nexthop"),
+        "nftables": tables,
+        "connections": hub.charon.swanctl("--list-conns").stdout,
+    }
+
+
+def _underlay(isp: Node, name: str, node: Node, addresses: list[str], gateway: str) -> None:
+    connect(isp, f"u{name}", node, "eth0")
+    isp.ip(f"addr add {gateway} dev u{name}")
+    for address in addresses:
+        node.ip(f"addr add {address} dev eth0")
+    node.ip(f"route add default via {gateway.partition('/')[0]}")
+
+
+def _vnets(hub: Node, nodes: dict[str, Node]) -> None:
+    connect(hub, "vnet1", nodes["vnet1"], "eth0")
+    nodes["vnet1"].ip("addr add 10.50.0.4/24 dev eth0")
+    nodes["vnet1"].ip("route add default via 10.50.0.1")
+    # A router of the VNet on the VLAN, with a host of the address space behind it.
+    connect(hub, "trunk", nodes["vnet2"], "trunk")
+    nodes["vnet2"].ip("link add eth0 link trunk type vlan id 60")
+    nodes["vnet2"].ip("link set eth0 up")
+    nodes["vnet2"].ip("addr add 10.60.0.254/24 dev eth0")
+    nodes["vnet2"].ip("addr add 10.60.5.4/32 dev lo")
+    nodes["vnet2"].ip("route add default via 10.60.0.1 src 10.60.5.4")
+    connect(hub, "vnet3", nodes["vnet3"], "eth0")
+    nodes["vnet3"].ip("addr add 10.50.0.4/24 dev eth0")
+    nodes["vnet3"].ip("route add default via 10.50.0.1")
+
+
+def _branch_routes(node: Node, lan: str) -> None:
+    node.ip("link add lan type dummy")
+    node.ip(f"addr add {lan}.1/24 dev lan")
+    node.ip("link set lan up")
+    node.sysctl(
+        net__ipv4__fib_multipath_hash_policy="1",
+        net__ipv4__conf__all__rp_filter="0",
+        net__ipv4__conf__default__rp_filter="0",
+    )
+    for instance in (0, 1):
+        node.ip(f"link add t{instance} type xfrm dev eth0 if_id 1{instance}")
+        node.ip(f"link set t{instance} up")
+        node.ip(f"route add 10.100.0.1{instance + 2}/32 dev t{instance} src {lan}.1")
+    node.ip(f"route add 10.0.0.0/8 src {lan}.1 nexthop dev t0 nexthop dev t1")
