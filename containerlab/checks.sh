@@ -1,0 +1,26 @@
+# What the topologies' smoke.sh share; sourced, with LAB set to the topology's name. Each check prints PASS or FAIL, and `done_` the verdict.
+failed=0
+on() { docker exec "clab-$LAB-$1" "${@:2}"; }
+verdict() { if [ "$1" = 0 ]; then echo "PASS $2"; else echo "FAIL $2"; failed=$((failed + 1)); fi; }
+
+# reaches WHAT NODE ADDRESS [SOURCE]: pings until one answer comes, for at most 90 s.
+reaches() {
+  local code=0
+  on "$2" timeout 90 bash -c "until ping -q -n -c 1 -W 1 ${4:+-I $4} $3 >/dev/null; do :; done" || code=$?
+  verdict "$code" "$1"
+}
+
+# never WHAT NODE ADDRESS [SOURCE]: three pings, and no answer.
+never() {
+  local code=0
+  ! on "$2" ping -q -n -c 3 -i 0.3 -W 1 ${4:+-I "$4"} "$3" >/dev/null || code=1
+  verdict "$code" "$1"
+}
+
+# apply FILE...: waits for the agent's socket, and gives it the resources.
+apply() {
+  on hub timeout 90 bash -c 'until [ -S /run/hubgw/agent.sock ]; do sleep 0.2; done'
+  on hub hubgw apply -f "$@"
+}
+
+done_() { [ "$failed" = 0 ] || { echo "$failed failed"; exit 1; }; }
