@@ -215,7 +215,8 @@ def _counted(bench: Bench, count: int) -> dict[str, dict[str, Any]]:
 
 def _writes(counted: Mapping[str, Any]) -> int:
     netlink: int = sum(number for name, number in counted["netlink"].items() if name != "read")
-    return netlink + sum(number for name, number in counted["vici"].items() if name.startswith(_VICI_WRITES))
+    vici: int = sum(number for name, number in counted["vici"].items() if name.startswith(_VICI_WRITES))
+    return netlink + vici
 
 
 def _counts(counted: Mapping[str, Any]) -> str:

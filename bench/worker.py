@@ -128,7 +128,8 @@ class Worker:
         self._drivers = Drivers(**cast(Any, {name: _Timed(one, name, self._seconds) for name, one in plain.items()}))
         journal = Journal()
         self._reconciler = Reconciler(self._compiler, self._drivers, journal)
-        self._hub = Hub(self._store, self._compiler, self._reconciler, journal, self._pass)
+        self._hub = Hub(self._store, self._compiler, self._reconciler, journal, self._settle)
+        self._passing: asyncio.Task[None] | None = None
         self._started = 0
         sys.addaudithook(self._audit)
 
@@ -156,6 +157,9 @@ class Worker:
         sources = [(file, await asyncio.to_thread(Path(file).read_bytes))]
         begun = time.perf_counter()
         await self._hub.apply(sources, prune=False, dry_run=False, if_generation=None, who="bench")
+        # On a slow machine the answer comes before the pass has ended.
+        if self._passing:
+            await self._passing
         return {"total": time.perf_counter() - begun, **self._outcome()}
 
     async def do_pass(self) -> Answer:
@@ -188,6 +192,10 @@ class Worker:
         begun = time.perf_counter()
         done = subprocess.run(argv, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)  # noqa: ASYNC221
         return {"total": time.perf_counter() - begun, "exit": done.returncode, "said": done.stderr[-500:]}
+
+    async def _settle(self) -> None:
+        self._passing = asyncio.create_task(self._pass())
+        await asyncio.shield(self._passing)
 
     async def _pass(self) -> None:
         begun = time.perf_counter()

@@ -15,11 +15,10 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tools.progress import LabError, phase, say, tail, wait_for
+from tools import docker
+from tools.progress import LabError, phase, say
 from tools.topology import Node, Topology, TopologyError, read
 
-DOCKERD_DEADLINE = 90.0
-DOCKERD_LOG = Path("/run/dockerd.log")
 # Two at a time: more only share the emulated processors.
 PARALLEL = 2
 
@@ -29,28 +28,6 @@ def call(argv: Sequence[str]) -> str:
     if done.returncode != 0:
         raise LabError(f"{' '.join(argv)}: status {done.returncode}\n{done.stdout}{done.stderr}".rstrip())
     return done.stdout
-
-
-def docker_answers() -> bool:
-    return subprocess.run(["docker", "version"], capture_output=True, check=False).returncode == 0
-
-
-def start_docker() -> None:
-    """Starts Docker where it does not run; no bridge and no rules, the topology's links are all the network."""
-    if docker_answers():
-        return
-    with phase("Docker starts", DOCKERD_LOG), DOCKERD_LOG.open("wb") as log:
-        # Emulated, the start of a Go program costs a second, and runc is started several times a container.
-        runtime = ["--add-runtime=crun=/usr/bin/crun", "--default-runtime=crun"]
-        argv = ["dockerd", *runtime, "--iptables=false", "--ip6tables=false", "--bridge=none", "--log-level=warn"]
-        daemon = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
-
-        def ready() -> bool:
-            if daemon.poll() is not None:
-                raise LabError(f"dockerd ended:\n{tail(DOCKERD_LOG)}")
-            return docker_answers()
-
-        wait_for(ready, DOCKERD_DEADLINE, "Docker answers", DOCKERD_LOG)
 
 
 def start_node(topology: Topology, node: Node) -> None:
@@ -83,7 +60,7 @@ def execute(topology: Topology, node: Node) -> None:
 
 
 def deploy(topology: Topology) -> None:
-    start_docker()
+    docker.start()
     with phase(f"{len(topology.nodes)} containers"), ThreadPoolExecutor(PARALLEL) as pool:
         list(pool.map(lambda node: start_node(topology, node), topology.nodes))
     with phase(f"{len(topology.links)} links"):
@@ -94,7 +71,7 @@ def deploy(topology: Topology) -> None:
 
 def destroy(topology: Topology) -> None:
     """Removes the lab's containers, volumes included; deleting what is not there succeeds."""
-    start_docker()
+    docker.start()
     found = call(["docker", "ps", "--all", "--quiet", "--filter", f"label=containerlab={topology.name}"]).split()
     if found:
         with phase(f"{len(found)} containers removed"):
@@ -110,7 +87,7 @@ def main() -> int:
     say(f"{args.verb} of {args.topo} by {'containerlab itself' if real else 'the deployer of this project'}")
     try:
         if real:
-            start_docker()
+            docker.start()
             return subprocess.run([real, args.verb, "-t", str(args.topo)], check=False).returncode
         topology = read(args.topo)
         deploy(topology) if args.verb == "deploy" else destroy(topology)

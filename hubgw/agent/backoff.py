@@ -18,6 +18,10 @@ class Backoff:
         """Tells whether an attempt may be made; a name that never failed may."""
         return self._next.get(name, 0.0) <= now
 
+    def failures(self, name: str) -> int:
+        """Returns how many attempts have failed since the last `reset`."""
+        return self._failures.get(name, 0)
+
     def failed(self, name: str, now: float) -> float:
         """Counts an attempt as failed until `reset` says otherwise, and returns the seconds until the next."""
         failures = self._failures.get(name, 0)
@@ -35,7 +39,3 @@ class Backoff:
         """Forgets all names but these."""
         for name in self._next.keys() - names:
             self.reset(name)
-
-    def earliest(self) -> float | None:
-        """Returns when the next attempt is due, None where none is waiting."""
-        return min(self._next.values(), default=None)

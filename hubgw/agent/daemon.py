@@ -8,6 +8,7 @@ import grp
 import logging
 import signal
 import sys
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,7 @@ LOG = logging.getLogger("hubgw")
 
 PASS_EVERY = 30.0  # seconds: what no event tells is found by then
 FIRST_RETRY = 1.0
+FIRST_LISTEN = 0.1
 LONGEST_RETRY = 30.0
 POLL = 1.0  # seconds: charon tells nobody that a connection was unloaded
 
@@ -97,6 +99,10 @@ class Agent:
         self._reconciler = Reconciler(compiler, drivers, self._journal)
         self._dialler = Dialler(self._reconciler, drivers.strongswan, self._journal)
         self._moved = asyncio.Event()
+        self._pause = 0.0
+        self._retry = Backoff(FIRST_RETRY, LONGEST_RETRY)
+        self._listening = Backoff(FIRST_LISTEN, LONGEST_RETRY)
+        self._faults: dict[str, str] = {}  # the last of each step
         self.monitor = drivers.netlink.monitor(nftables_codec.TABLE)
         self.hub = Hub(store, compiler, self._reconciler, self._journal, self._triggers.settle)
 
@@ -106,64 +112,89 @@ class Agent:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, ended.set)
-        tasks = [self._passes(), self._drift(), self._follow(), self._charon(), self._dial()]
+        steps = [self._pass, self._drift, self._follow, self._charon, self._dial]
         async with asyncio.TaskGroup() as group:
-            running = [group.create_task(task) for task in tasks]
+            running = [group.create_task(self._repeat(step)) for step in steps]
             self._journal.record("agent.started")
             await ended.wait()
             self._journal.record("agent.ended")
             for task in running:
                 task.cancel()
 
-    async def _passes(self) -> None:
-        """The only loop: a pass when something happened, when the last one failed, and every so often."""
+    async def _repeat(self, step: Callable[[], Awaitable[None]]) -> None:
+        """Repeats a step for ever: what nobody foresaw is told, tried again with back-off, and ends nothing."""
         retry = Backoff(FIRST_RETRY, LONGEST_RETRY)
-        seconds = 0.0
         while True:
-            await self._triggers.wait(seconds)
-            seconds = PASS_EVERY
             try:
-                if await self._reconciler.reconcile():
-                    retry.reset("pass")
-                else:
-                    seconds = retry.failed("pass", 0.0)
-            except (StoreError, DriverError) as error:
-                seconds = retry.failed("pass", 0.0)
-                self._journal.record("pass.failed", level=logging.ERROR, reason=error)
-            await self._triggers.ended()
+                await step()
+            except Exception as fault:  # the others go on
+                self._tell_fault(step.__name__, fault)
+                await asyncio.sleep(retry.failed("step", 0.0))
+            else:
+                retry.reset("step")
+                self._faults.pop(step.__name__, None)
+
+    def _tell_fault(self, step: str, fault: Exception) -> None:
+        """Records a fault; its traceback is told once, however often it comes again."""
+        text = f"{type(fault).__name__}: {fault}"
+        known = self._faults.get(step) == text
+        self._faults[step] = text
+        self._journal.record(
+            "agent.fault", level=logging.ERROR, fault=None if known else fault, step=step.removeprefix("_"), reason=text
+        )
+
+    async def _pass(self) -> None:
+        """A pass when something happened, when the last one failed, and every so often."""
+        await self._triggers.wait(self._pause)
+        whole = False
+        try:
+            whole = await self._reconciler.reconcile()
+            self._faults.pop("reconcile", None)
+        except (StoreError, DriverError) as error:
+            self._journal.record("pass.failed", level=logging.ERROR, reason=error)
+        except Exception as fault:  # an operator's next change must not wait for the back-off
+            self._tell_fault("reconcile", fault)
+        await self._triggers.ended()
+        if whole:
+            self._retry.reset("pass")
+            self._pause = PASS_EVERY
+        else:
+            self._pause = self._retry.failed("pass", 0.0)
+            # What it wrote in vain may itself be what triggers the next.
+            await asyncio.sleep(FIRST_RETRY)
 
     async def _drift(self) -> None:
         """Somebody else changed something of the kernel that may be ours."""
-        while True:
-            await self.monitor.changes()
-            self._triggers.fire()
+        await self.monitor.changes()
+        self._triggers.fire()
 
     async def _charon(self) -> None:
         """SAs that came and went, and a charon that came back without any configuration."""
-        while True:
-            try:
-                async for _ in self._drivers.strongswan.events():
-                    self._moved.set()
-            except DriverError as error:
-                self._journal.record("charon.lost", level=logging.WARNING, reason=error)
-                self._triggers.fire()
-            await self._drivers.strongswan.reachable()
-            self._journal.record("charon.reached")
+        try:
+            async for _ in self._drivers.strongswan.events():
+                self._moved.set()
+                self._listening.reset("charon")
+        except DriverError as error:
+            self._journal.record("charon.lost", level=logging.WARNING, reason=error)
             self._triggers.fire()
+        await asyncio.sleep(self._listening.failed("charon", 0.0))
+        await self._drivers.strongswan.reachable()
+        self._journal.record("charon.reached")
+        self._triggers.fire()
 
     async def _follow(self) -> None:
-        while True:
-            await self._moved.wait()
-            self._moved.clear()
-            with suppress(DriverError):
-                await self._reconciler.follow()
-            await self._dialler.round()
+        await self._moved.wait()
+        self._moved.clear()
+        try:
+            await self._reconciler.follow()
+        except DriverError:
+            self._triggers.fire()
+        await self._dialler.round()
 
     async def _dial(self) -> None:
-        """Attempts that are due, and connections that somebody unloaded from charon."""
-        while True:
-            await asyncio.sleep(POLL)
-            await self._dialler.round()
-            with suppress(DriverError):
-                if await self._reconciler.has_lost_connections():
-                    self._triggers.fire()
+        """Attempts that are due, and what no event tells: connections that somebody unloaded, a follow-up cut short."""
+        await asyncio.sleep(POLL)
+        await self._dialler.round()
+        with suppress(DriverError):
+            if self._reconciler.state.unfinished or await self._reconciler.has_lost_connections():
+                self._triggers.fire()

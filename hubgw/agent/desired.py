@@ -1,7 +1,7 @@
 """The store's newest generation -> the plan of this machine, compiled once per generation."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from hubgw.compile.allocate import owners
@@ -25,14 +25,25 @@ class Desired:
     plan: Plan
 
 
+@dataclass(frozen=True, slots=True)
+class _Compiled:
+    """What was compiled last, from what."""
+
+    resources: Mapping[str, Resource]
+    numbers: Allocations
+    plan: Plan
+
+
 class Compiler:
-    """Reads the store and compiles; nothing is compiled twice."""
+    """Reads the store and compiles; what is as it was is neither read nor compiled again."""
 
     def __init__(self, store: SqliteStore, ruleset: str, node_name: str | None) -> None:
         self._store = store
         self._ruleset = ruleset
         self._node_name = node_name
         self._latest: Desired | None = None
+        self._read: dict[str, tuple[Json, Resource]] = {}
+        self._compiled: _Compiled | None = None
 
     async def latest(self) -> Desired:
         """Returns the newest generation's plan. Raises StoreError."""
@@ -41,26 +52,42 @@ class Compiler:
             self._latest = await asyncio.to_thread(self._compile, self._store.read())
         return self._latest
 
-    def preview(self, inventory: Inventory, allocations: Allocations) -> Plan:
+    def preview(self, inventory: Inventory, allocations: Allocations, last: Mapping[str, int] = {}) -> Plan:
         """Compiles resources that are not stored; what has no number yet gets one as the store would give it."""
-        return compile_plan(
-            inventory,
-            self._node(inventory),
-            numbered(owners(inventory), allocations),
-            self._ruleset,
-            self._store.hmac_key,
-        )
+        numbers = numbered(owners(inventory), allocations, last)
+        known = self._compiled
+        if known is None or known.numbers != numbers or known.resources != inventory.by_key:
+            plan = compile_plan(inventory, self._node(inventory), numbers, self._ruleset, self._store.hmac_key)
+            self._compiled = known = _Compiled(inventory.by_key, numbers, plan)
+        return known.plan
+
+    def resource(self, key: str, body: Json) -> Resource:
+        """Returns a stored resource. Raises StoreError, see `from_json`."""
+        known = self._read.get(key)
+        if known is None or known[0] != body:
+            self._read[key] = known = body, from_json(body)
+        return known[1]
 
     def _compile(self, snapshot: Snapshot) -> Desired:
-        inventory = Inventory.of(from_json(body) for body in snapshot.resources.values())
-        return Desired(snapshot, inventory, self.preview(inventory, snapshot.allocations))
+        inventory = Inventory.of(self.resource(key, body) for key, body in snapshot.resources.items())
+        self._read = {key: (body, inventory.by_key[key]) for key, body in snapshot.resources.items()}
+        return Desired(snapshot, inventory, self.preview(inventory, snapshot.allocations, snapshot.last))
 
     def _node(self, inventory: Inventory) -> Node | None:
-        """The machine's own node: the one of its name, or the only one that there is."""
-        for node in inventory.nodes:
-            if self._node_name is not None and node.name.lower() == self._node_name.lower():
-                return node
-        return inventory.nodes[0] if self._node_name is None and len(inventory.nodes) == 1 else None
+        """The machine's own node: the one of its name, or the only one that there is; None where there is none.
+
+        Raises:
+            StoreError: it is none of the nodes that there are. To take that for an empty plan would empty the machine.
+        """
+        name = self._node_name
+        mine = [node for node in inventory.nodes if name is None or node.name.lower() == name.lower()]
+        if len(mine) == 1:
+            return mine[0]
+        if not inventory.nodes:
+            return None
+        known = ", ".join(node.name for node in inventory.nodes)
+        problem = f"no node is named {name}" if name else "there are several nodes"
+        raise StoreError(f"store: {problem}; start this machine's agent with --node and one of {known}")
 
 
 def from_json(body: Json) -> Resource:
@@ -76,13 +103,12 @@ def from_json(body: Json) -> Resource:
     return parsed.resource
 
 
-def numbered(wanted: Iterable[tuple[str, str]], allocations: Allocations) -> Allocations:
-    """Returns the allocations with a number above all known ones of its kind for each owner that has none."""
-    numbers = dict(allocations)
-    last: dict[str, int] = {}
+def numbered(wanted: Iterable[tuple[str, str]], allocations: Allocations, last: Mapping[str, int] = {}) -> Allocations:
+    """Returns the allocations with, for each owner that has none, a number above all that its kind was ever given."""
+    numbers, highest = dict(allocations), dict(last)
     for (kind, _), number in allocations.items():
-        last[kind] = max(last.get(kind, 0), number)
+        highest[kind] = max(highest.get(kind, 0), number)
     for kind, owner in sorted(wanted):
         if (kind, owner) not in numbers:
-            last[kind] = numbers[kind, owner] = last.get(kind, 0) + 1
+            highest[kind] = numbers[kind, owner] = highest.get(kind, 0) + 1
     return numbers

@@ -1,6 +1,10 @@
 """Tunnels that are down -> attempts to bring them up, with back-off; and one IKE SA per tunnel where both ends started.
 
-charon starts nothing by itself (start_action none): a reload of a connection would run a start action again.
+charon starts nothing by itself (start_action none): a connection that is loaded again would start again.
+
+An attempt is two steps: an IKE SA without a child (RFC 6023), and the child when that SA is up and the only one. Where
+the branch has started at the same moment, ours goes while it has no child, so that no close action of the branch starts
+a third. A branch that does not know childless SAs fails the first attempt; every second one is in one step.
 """
 
 import asyncio
@@ -11,7 +15,8 @@ from hubgw.agent.backoff import Backoff
 from hubgw.agent.journal import Journal
 from hubgw.agent.reconcile import Reconciler
 from hubgw.drivers.base import DriverError
-from hubgw.drivers.strongswan.driver import StrongswanDriver, duplicates
+from hubgw.drivers.strongswan.codec import IkeSa, duplicates
+from hubgw.drivers.strongswan.driver import StrongswanDriver
 from hubgw.plan.types import TunnelOf
 
 FIRST_DELAY = 2.0  # seconds
@@ -19,7 +24,15 @@ LONGEST_DELAY = 30.0
 BURST = 100
 """Attempts in one round: charon's worker threads serve the branches' own attempts too."""
 
-DUPLICATES_AFTER = 30.0
+CLEAN_UP_EVERY = 15.0  # seconds: all SAs of two thousand tunnels take a while to list
+
+CHILD_WITHIN = 20.0
+"""Seconds after which an IKE SA of ours that got no child is given up: more than all retransmissions of one message."""
+
+DUPLICATE_AGE = 45
+"""Seconds for which duplicates may stand: by then dead peer detection has ended those whose branch has restarted."""
+
+DUPLICATES_AFTER = 60.0
 """Seconds between two clean-ups of one connection: a branch that answers each with a new attempt must not be chased."""
 
 
@@ -31,48 +44,75 @@ class Dialler:
         self._strongswan = strongswan
         self._journal = journal
         self._attempts = Backoff(FIRST_DELAY, LONGEST_DELAY)
-        self._cleanups = Backoff(DUPLICATES_AFTER, 32 * DUPLICATES_AFTER)
+        self._cleanups = Backoff(DUPLICATES_AFTER, 16 * DUPLICATES_AFTER)
+        self._asked: dict[int, float] = {}  # when a child was asked for, by unique id of its IKE SA
+        self._cleaned_up = 0.0
+        self._busy = asyncio.Lock()
 
     async def round(self) -> None:
-        """Starts what is due. Does nothing while charon cannot be asked, or holds not the whole configuration."""
+        """Does what is due. Does nothing while charon cannot be asked."""
+        async with self._busy:
+            await self._round()
+
+    async def _round(self) -> None:
         state = self._reconciler.state
         if state.desired is None or "strongswan" in state.unreachable:
             return
         now = asyncio.get_running_loop().time()
         tunnels = state.desired.plan.tunnels
-        self._attempts.keep({tunnel.name for tunnel in tunnels})
-        down = [tunnel for tunnel in tunnels if tunnel.nexthop not in state.up or self._only_outlived(tunnel)]
+        carried = state.sas.children
         for tunnel in tunnels:
-            if tunnel.nexthop in state.up:
+            if tunnel.name in carried:
                 self._attempts.reset(tunnel.name)
-        due = [tunnel for tunnel in down if self._attempts.due(tunnel.name, now)]
+        self._attempts.keep({tunnel.name for tunnel in tunnels})
+        # A tunnel that the kernel carries on SAs of a charon that is gone is up, and wants successors.
+        down = [tunnel for tunnel in tunnels if tunnel.name not in carried]
+        if not down and now - self._cleaned_up < CLEAN_UP_EVERY:
+            return
+        self._cleaned_up = now
         try:
-            await self._dial(due, now)
-            await self._clean_up(now)
+            sas = await self._strongswan.sas()
+            self._asked = {sa.uniqueid: self._asked[sa.uniqueid] for sa in sas if sa.uniqueid in self._asked}
+            await self._dial(down, sas, now)
+            await self._clean_up(sas, now)
         except DriverError as error:
             self._journal.record("charon.lost", level=logging.WARNING, reason=error)
 
-    def _only_outlived(self, tunnel: TunnelOf) -> bool:
-        """Tells whether the kernel carries the tunnel on SAs of a charon that is gone: they want a successor."""
-        return self._reconciler.state.sas.child_of(tunnel.name) is None
+    async def _dial(self, down: Sequence[TunnelOf], sas: Sequence[IkeSa], now: float) -> None:
+        of_connection: dict[str, list[IkeSa]] = {}
+        for sa in sas:
+            of_connection.setdefault(sa.connection, []).append(sa)
+        half_open = {(sa.local_address, sa.remote_address) for sa in of_connection.get("", ())}
+        left = BURST
+        for tunnel in down:
+            mine = of_connection.get(tunnel.name, [])
+            coming = (tunnel.local_address, tunnel.remote_address) in half_open
+            if waiting := [sa for sa in mine if sa.initiator and sa.state == "ESTABLISHED" and not sa.children]:
+                await self._second_step(tunnel, waiting, alone=len(mine) == 1 and not coming, now=now)
+            elif not mine and not coming and left and self._attempts.due(tunnel.name, now):
+                left -= 1
+                in_one = self._attempts.failures(tunnel.name) % 2 == 1
+                self._attempts.failed(tunnel.name, now)
+                await self._initiate(tunnel, child=in_one)
 
-    async def _dial(self, due: Sequence[TunnelOf], now: float) -> None:
-        if not due:
-            return
-        attempted = {sa.connection for sa in await self._strongswan.sas()}
-        for tunnel in [tunnel for tunnel in due if tunnel.name not in attempted][:BURST]:
-            self._attempts.failed(tunnel.name, now)
-            if reason := await self._strongswan.initiate(tunnel.name):
-                self._journal.record("tunnel.refused", tunnel.connection, tunnel=tunnel.name, reason=reason)
+    async def _second_step(self, tunnel: TunnelOf, waiting: Sequence[IkeSa], *, alone: bool, now: float) -> None:
+        for sa in waiting:
+            asked = self._asked.get(sa.uniqueid)
+            if not alone or (asked is not None and now - asked > CHILD_WITHIN):
+                await self._strongswan.terminate(sa.uniqueid)
+            elif asked is None:
+                self._asked[sa.uniqueid] = now
+                await self._initiate(tunnel, child=True)
 
-    async def _clean_up(self, now: float) -> None:
-        sas = self._reconciler.state.sas.ike or ()
-        if len(sas) == len({sa.connection for sa in sas}):
-            return
+    async def _initiate(self, tunnel: TunnelOf, *, child: bool) -> None:
+        if reason := await self._strongswan.initiate(tunnel.name, child=child):
+            self._journal.record("tunnel.refused", tunnel.connection, tunnel=tunnel.name, reason=reason)
+
+    async def _clean_up(self, sas: Sequence[IkeSa], now: float) -> None:
         connection_of = {sa.uniqueid: sa.connection for sa in sas}
-        for uniqueid in duplicates(await self._strongswan.sas()):
-            name = connection_of.get(uniqueid)
-            if name is not None and self._cleanups.due(name, now):
+        for uniqueid in duplicates(sas, DUPLICATE_AGE):
+            name = connection_of[uniqueid]
+            if self._cleanups.due(name, now):
                 self._cleanups.failed(name, now)
                 self._journal.record("tunnel.duplicate", tunnel=name, ike_sa=uniqueid)
                 await self._strongswan.terminate(uniqueid)

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from hubgw.agent import edit
-from hubgw.agent.desired import Compiler, Desired, from_json
+from hubgw.agent.desired import Compiler, Desired
 from hubgw.agent.edit import Edit
 from hubgw.agent.journal import Journal
 from hubgw.agent.observed import resource_statuses, route_statuses, tunnel_statuses
@@ -73,7 +73,7 @@ class Hub:
             found = [str(Problem.at(("(request)", 0), finding)) for finding in parsed.findings]
             raise Refused(Refusal.INVALID, found)
         resource = parsed.resource
-        fresh = resource.key not in (await self._compiler.latest()).inventory.by_key
+        fresh = resource.key not in (await self._desired()).inventory.by_key
         await self._change(
             lambda stored: edit.apply_(stored, {resource.key: resource.to_json(secrets=True)}, prune=False),
             known=None,
@@ -170,7 +170,10 @@ class Hub:
                     Refusal.CONFLICT, [f"store: the head is generation {head}, not {if_generation}; try again"]
                 )
             decided = decide(before.snapshot.resources)
-            problems, inventory, plan = await asyncio.to_thread(self._judge, before, decided, known)
+            try:
+                problems, inventory, plan = await asyncio.to_thread(self._judge, before, decided, known)
+            except StoreError as error:
+                raise Refused(Refusal.UNAVAILABLE, [str(error)]) from error
             if problems:
                 raise Refused(Refusal.INVALID, problems)
             words = tuple(describe(op) for op in diff(plan.objects, before.plan.objects))
@@ -184,7 +187,7 @@ class Hub:
     def _judge(self, before: Desired, decided: Edit, known: Loaded | None) -> tuple[list[str], Inventory, Plan]:
         """Validates what would be there, and compiles it; problems of the files and of the whole come together."""
         resources = [
-            before.inventory.by_key[key] if key not in decided.puts else from_json(body)
+            before.inventory.by_key[key] if key not in decided.puts else self._compiler.resource(key, body)
             for key, body in decided.desired.items()
         ]
         where: Where = known.where if known else lambda key, path: STORED
@@ -192,7 +195,8 @@ class Hub:
         if problems:
             return [str(problem) for problem in sorted(problems, key=_place)], before.inventory, before.plan
         inventory = Inventory.of(resources)
-        return [], inventory, self._compiler.preview(inventory, before.snapshot.allocations)
+        snapshot = before.snapshot
+        return [], inventory, self._compiler.preview(inventory, snapshot.allocations, snapshot.last)
 
     def _commit(self, head: int, decided: Edit, inventory: Inventory, who: str, message: str) -> int:
         try:

@@ -23,12 +23,22 @@ class Journal:
         self._clock = clock
         self._events: deque[Event] = deque(maxlen=KEPT)
 
-    def record(self, event: str, resource: str = "", level: int = logging.INFO, **fields: object) -> None:
-        """Adds an event about a resource (its full id, or empty); `fields` are shown as text."""
+    def record(
+        self,
+        event: str,
+        resource: str = "",
+        level: int = logging.INFO,
+        fault: BaseException | None = None,
+        **fields: object,
+    ) -> None:
+        """Adds an event about a resource (its full id, or empty); `fields` are shown as text.
+
+        The traceback of a `fault` is in the log alone.
+        """
         text = " ".join(f"{name}={_quoted(str(value))}" for name, value in fields.items())
         self._events.append(Event(self._clock(), event, resource, text))
         about = {"resource": resource} if resource else {}
-        LOG.log(level, "%s %s", event, text, extra={"event": event, "fields": {**about, **fields}})
+        LOG.log(level, "%s %s", event, text, exc_info=fault, extra={"event": event, "fields": {**about, **fields}})
 
     def events(self, limit: int = KEPT) -> tuple[Event, ...]:
         """Returns the newest events, the oldest of them first."""

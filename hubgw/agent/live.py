@@ -28,10 +28,6 @@ class Sas:
     started: float
     now: float
 
-    def child_of(self, connection: str) -> tuple[IkeSa, ChildSa] | None:
-        """Returns the youngest child SA that carries traffic of a connection, with its IKE SA."""
-        return self.children.get(connection)
-
     @property
     def children(self) -> Mapping[str, tuple[IkeSa, ChildSa]]:
         """The youngest child SA that carries traffic, by connection."""
@@ -46,7 +42,9 @@ class Sas:
     @property
     def outlived(self) -> list[KernelSa]:
         """Kernel SAs that a charon before this one made: only the kernel keeps them."""
-        return [sa for sa in self.kernel if sa.add_time < int(self.started)]
+        # charon tells its start as local time, which the clock may have left behind since.
+        own = {int(spi, 16) for sa in self.ike or () for child in sa.children for spi in (child.spi_in, child.spi_out)}
+        return [sa for sa in self.kernel if sa.add_time < int(self.started) and sa.spi not in own]
 
 
 def up_tunnels(tunnels: Iterable[TunnelOf], sas: Sas) -> frozenset[int]:

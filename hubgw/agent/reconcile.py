@@ -8,6 +8,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from hubgw.agent.desired import Compiler, Desired
@@ -55,6 +56,9 @@ class State:
     tunnels: dict[str, Connection] = field(default_factory=dict)  # connectionStatus by name of the tunnel
     since: dict[str, float] = field(default_factory=dict)  # epoch seconds, by name of the tunnel
     last_errors: dict[str, str] = field(default_factory=dict)  # by name of the tunnel
+    in_sync: bool = False  # everything was observed in one pass since the agent started
+    whole: bool = False  # the last pass left nothing to do
+    unfinished: bool = False  # what was followed since left something to do
     passes: int = 0
     writes: int = 0
     seconds: float = 0.0  # of the last pass
@@ -73,45 +77,53 @@ class Reconciler:
     async def reconcile(self) -> bool:
         """Runs one pass; tells whether all is as wanted now. Raises StoreError."""
         async with self._lock:
-            begun = time.monotonic()
+            begun, state = time.monotonic(), self.state
             desired = await self._compiler.latest()
+            settled = state.whole and state.desired is desired
+            state.whole = state.unfinished = False
             seen = await self._observe(desired.plan)
             sas = await self._sas()
             up = up_tunnels(desired.plan.tunnels, sas)
             wanted = activate(desired.plan, up)
+            state.in_sync = state.in_sync or not state.unreachable
             ops = self._possible(diff(wanted, seen))
-            settled = self.state.desired is desired and not self.state.failures and not self.state.unreachable
             errors = await self._apply(ops)
             await self._collect(desired.plan, sas)
             self._judge(desired.plan, errors)
-            self._tell(ops, drift=settled)
-            state = self.state
+            if settled:
+                self._tell(ops, moved=up != state.up)
             state.desired, state.wanted = desired, wanted
             self._note(sas, up)
             state.passes, state.writes, state.seconds = state.passes + 1, len(ops), time.monotonic() - begun
-            return not errors and not state.unreachable
+            state.whole = not errors and not state.unreachable
+            return state.whole
 
     async def follow(self) -> None:
-        """Takes tunnels that came up or went down into, or out of, the routes that they serve."""
+        """Takes tunnels that came up or went down into, or out of, the routes that they serve. Raises DriverError."""
         async with self._lock:
             state = self.state
             if state.desired is None:
                 return
+            errors: list[OpError] = []
+            away = set(state.unreachable)
             sas = await self._sas()
             up = up_tunnels(state.desired.plan.tunnels, sas)
             if up != state.up:
                 wanted = activate(state.desired.plan, up)
-                await self._apply(diff(wanted, state.wanted))
+                errors = await self._apply(diff(wanted, state.wanted))
                 state.wanted = wanted
+            state.unfinished = state.unfinished or bool(errors) or not state.unreachable.keys() <= away
             self._note(sas, up)
 
     async def counters(self) -> Counters:
         """Returns what the kernel and charon count, as far as they answer."""
-        try:
+        spoofed: Mapping[str, int] = {}
+        with suppress(DriverError):
             spoofed = await self._drivers.nftables.spoofed()
+        try:
             charon = await self._drivers.strongswan.version()
         except DriverError as error:
-            return Counters(time.time(), str(error))
+            charon = str(error)
         return Counters(time.time(), charon, spoofed)
 
     async def has_lost_connections(self) -> bool:
@@ -155,48 +167,56 @@ class Reconciler:
         return Sas(ike, kernel, started, time.time())
 
     def _possible(self, ops: Sequence[Op]) -> list[Op]:
-        """Leaves out what cannot be done now: a driver that is away, and IKE stays closed while charon is."""
+        """Leaves out what cannot be done now: of a driver that is away; to open IKE while charon is; and, until
+        everything was observed once, to delete."""
         away = self.state.unreachable
-        return [
-            op
-            for op in ops
-            if driver_of(op) not in away
-            and not ("strongswan" in away and isinstance(obj := target(op), Element) and obj.set == "ike_open")
-        ]
+
+        def possible(op: Op) -> bool:
+            obj = target(op)
+            if isinstance(op, Delete) and not self.state.in_sync:
+                return False
+            opens = isinstance(obj, Element) and obj.set == "ike_open" and not isinstance(op, Delete)
+            return driver_of(op) not in away and not (opens and "strongswan" in away)
+
+        return [op for op in ops if possible(op)]
 
     async def _apply(self, ops: Sequence[Op]) -> list[OpError]:
         errors: list[OpError] = []
         for name, run in runs(ops):
-            if name in self.state.unreachable:
-                continue
-            try:
-                errors += await getattr(self._drivers, name).apply(run)
-            except DriverError as error:
-                self.state.unreachable[name] = str(error)
+            # A driver may have been lost in the run before.
+            if possible := self._possible(run):
+                try:
+                    errors += await getattr(self._drivers, name).apply(possible)
+                except DriverError as error:
+                    self.state.unreachable[name] = str(error)
         return errors
 
     async def _collect(self, plan: Plan, sas: Sas) -> None:
         doomed, policies = uncollected(plan.tunnels, sas)
-        if doomed:
-            refused = await self._drivers.netlink.delete_states(doomed)
-            self._journal.record("sa.collected", spis=" ".join(f"{sa.spi:08x}" for sa in doomed), refused=len(refused))
-        if policies:
-            await self._drivers.netlink.delete_policies(policies)
+        try:
+            if doomed:
+                refused = await self._drivers.netlink.delete_states(doomed)
+                spis = " ".join(f"{sa.spi:08x}" for sa in doomed)
+                self._journal.record("sa.collected", spis=spis, refused=len(refused))
+            if policies:
+                await self._drivers.netlink.delete_policies(policies)
+        except DriverError as error:
+            self.state.unreachable["netlink"] = str(error)
 
     def _note(self, sas: Sas, up: frozenset[int]) -> None:
         """Keeps the state of every tunnel, since when, and tells each that came up or went down."""
         state = self.state
-        state.sas, state.up = sas, up
+        before, state.sas, state.up = state.up, sas, up
         tunnels = state.desired.plan.tunnels if state.desired else ()
         now = states(tunnels, sas, up)
         for tunnel in tunnels:
-            old, new = state.tunnels.get(tunnel.name), now[tunnel.name]
-            if old == new:
-                continue
-            state.since[tunnel.name] = sas.now
-            if Connection.CONNECTED in (old, new):
+            new = now[tunnel.name]
+            if state.tunnels.get(tunnel.name) != new:
+                state.since[tunnel.name] = sas.now
+            # A charon that cannot be asked leaves the state unknown, and the tunnel up.
+            if (tunnel.nexthop in up) != (tunnel.nexthop in before):
                 self._journal.record(
-                    "tunnel.up" if new is Connection.CONNECTED else "tunnel.down",
+                    "tunnel.up" if tunnel.nexthop in up else "tunnel.down",
                     tunnel.connection,
                     tunnel=tunnel.name,
                     link=tunnel.link,
@@ -219,13 +239,12 @@ class Reconciler:
             self._journal.record("resource.recovered", owner)
         self.state.failures = failures
 
-    def _tell(self, ops: Sequence[Op], *, drift: bool) -> None:
-        """Drift is told object by object; a change of configuration was told when it was applied."""
+    def _tell(self, ops: Sequence[Op], *, moved: bool) -> None:
+        """Tells drift object by object, less what follows tunnels that have `moved`."""
         for op in ops:
-            if drift and not isinstance(target(op), Group) and not _follows_tunnels(op):
+            if not (moved and _follows_tunnels(target(op))):
                 self._journal.record("drift.repaired", level=logging.WARNING, object=describe(op))
 
 
-def _follows_tunnels(op: Op) -> bool:
-    obj = target(op)
-    return isinstance(obj, Element) and obj.set == "not_in_fib" and not isinstance(op, Delete)
+def _follows_tunnels(obj: Object) -> bool:
+    return isinstance(obj, Group) or (isinstance(obj, Element) and obj.set == "not_in_fib")

@@ -9,6 +9,7 @@ from hubgw.plan.types import (
     Create,
     Delete,
     Element,
+    Gateway,
     Group,
     IkeConnection,
     IkeSecret,
@@ -117,25 +118,39 @@ def target(op: Op) -> Object:
 
 
 def _flushed(wanted: Iterable[Object], seen: Mapping[Key, Object]) -> set[Key]:
-    """Returns the keys of what the kernel drops with a tunnel that changes its VRF: nexthops, groups, routes."""
-    cycled = {
-        obj.name
-        for obj in wanted
-        if isinstance(obj, Tunnel)
-        and isinstance(old := seen.get(obj.key), Tunnel)
-        and (old.vrf, old.if_id) != (obj.vrf, obj.if_id)
-    }
+    """Returns the keys of what the kernel drops with an interface that is made anew, or changes its VRF."""
+    remade, cycled = set(), set()
+    for obj in wanted:
+        match obj, seen.get(obj.key):
+            case (Tunnel() as new, Tunnel() as old) if new.if_id != old.if_id:
+                remade.add(new.name)
+            case (Port() as new, Port() as old) if _device(new) != _device(old):
+                remade.add(new.name)
+            case (Tunnel() | Port() as new, Tunnel() | Port() as old) if new.vrf != old.vrf:
+                cycled.add(new.name)
+    cycled |= remade
     if not cycled:
         return set()
     nexthops = {obj.id for obj in seen.values() if isinstance(obj, Nexthop) and obj.interface in cycled}
     groups = {obj.tiers for obj in seen.values() if isinstance(obj, Group) and nexthops.intersection(obj.active)}
-    return {
-        obj.key
-        for obj in seen.values()
-        if (isinstance(obj, Nexthop) and obj.id in nexthops)
-        or (isinstance(obj, Group) and obj.tiers in groups)
-        or (isinstance(obj, Route) and isinstance(obj.via, Tunnels) and obj.via.tiers in groups)
-    }
+
+    def goes(obj: Object) -> bool:
+        match obj:
+            case Address(interface):
+                return interface in remade
+            case Nexthop(id_):
+                return id_ in nexthops
+            case Group(tiers) | Route(via=Tunnels(tiers)):
+                return tiers in groups
+            case Route(via=OnLink(interface) | Gateway(interface)):
+                return interface in cycled
+        return False
+
+    return {obj.key for obj in seen.values() if goes(obj)}
+
+
+def _device(port: Port) -> tuple[str, str, int]:
+    return port.kind, port.parent, port.vlan_id
 
 
 def _makes_room(op: Op, bridged: Set[str], intervals: Mapping[str, Sequence[IPv4Network]]) -> tuple[int, int] | None:

@@ -89,11 +89,13 @@ class SqliteStore:
                 raise StoreError(f"store: there is no generation {number}; the newest is {head}")
             rows = self._db.execute(*(_live(number) if number < head else _LIVE)).fetchall()
             numbers = self._db.execute("SELECT kind, owner, number FROM allocation ORDER BY kind, owner").fetchall()
+            last = self._db.execute("SELECT kind, last FROM counter ORDER BY kind").fetchall()
         try:
             resources = {str(key): json.loads(body) for key, body in rows}
         except ValueError as error:
             raise StoreError(f"store: {self.path} is damaged: {error}; restore it from a backup") from None
-        return Snapshot(number, resources, {(str(kind), str(owner)): int(n) for kind, owner, n in numbers})
+        allocations = {(str(kind), str(owner)): int(n) for kind, owner, n in numbers}
+        return Snapshot(number, resources, allocations, {str(kind): int(n) for kind, n in last})
 
     def commit(
         self,

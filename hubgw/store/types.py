@@ -24,11 +24,15 @@ class Conflict(StoreError):  # noqa: N818 - a fact to act upon, not a failure
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """All resources of one generation. The allocations are those of now, also where the generation is an old one."""
+    """All resources of one generation. The allocations are those of now, also where the generation is an old one.
+
+    `last` is the highest number that was ever given, by kind: a number is never given again.
+    """
 
     generation: int
     resources: Mapping[str, Json]
     allocations: Allocations
+    last: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv4Network
+from itertools import groupby
 from typing import cast
 
 from hubgw.agent.reconcile import Drivers
@@ -18,6 +19,7 @@ from hubgw.drivers.netlink.xfrm import KernelSa
 from hubgw.drivers.nftables.driver import NftablesDriver
 from hubgw.drivers.strongswan.codec import ChildSa, IkeSa
 from hubgw.drivers.strongswan.driver import StrongswanDriver
+from hubgw.plan.diff import target
 from hubgw.plan.types import (
     IF_IDS,
     Create,
@@ -67,10 +69,15 @@ class Netlink(FakeNetlink):
     async def apply(self, ops: Sequence[Op]) -> list[OpError]:
         self.reach.ask("apply")
         errors = []
-        for op in ops:
-            self.log.append(op)
-            errors += await super().apply([op])
-            self._move_ports(op)
+        for _, neighbours in groupby(ops, key=lambda op: (type(op), type(target(op)))):
+            batch = list(neighbours)
+            self.log += batch
+            # Interfaces go, and are given back, before any of the batch is made.
+            for op in batch:
+                self._unmake(op)
+                self._move_ports(op)
+            for op in batch:
+                errors += await super().apply([op])
         return errors
 
     async def xfrm_states(self) -> list[KernelSa]:
@@ -80,6 +87,12 @@ class Netlink(FakeNetlink):
     async def delete_states(self, sas: Iterable[KernelSa]) -> list[str]:
         self.reach.ask("delete_states")
         return await super().delete_states(sas)
+
+    def _unmake(self, op: Op) -> None:
+        """A port of another kind is another device: what was on the old is gone."""
+        match op:
+            case Update(Port() as old, Port() as new) if _device(old) != _device(new):
+                self.delete_link(old.name)
 
     def _move_ports(self, op: Op) -> None:
         """An interface has one master: given back, or taken by another, it leaves its bridge."""
@@ -98,6 +111,10 @@ class Netlink(FakeNetlink):
                     del self.objects[obj.key]
                 elif moved & set(obj.ports):
                     self.objects[obj.key] = replace(obj, ports=tuple(p for p in obj.ports if p not in moved))
+
+
+def _device(port: Port) -> tuple[str, str, int]:
+    return port.kind, port.parent, port.vlan_id
 
 
 class FakeNftables:
@@ -165,7 +182,7 @@ class FakeStrongswan:
         self.reach = Reach()
         self.ike: list[IkeSa] = []
         self.since = 1_000.0
-        self.initiated: list[str] = []
+        self.initiated: list[tuple[str, bool]] = []
         self.terminated: list[int] = []
         self.refuses_to_initiate = ""
         self.expected: tuple[Object, ...] = ()
@@ -223,9 +240,9 @@ class FakeStrongswan:
         self.reach.ask("version")
         return "charon 6"
 
-    async def initiate(self, name: str) -> str:
+    async def initiate(self, name: str, *, child: bool) -> str:
         self.reach.ask("initiate")
-        self.initiated.append(name)
+        self.initiated.append((name, child))
         return self.refuses_to_initiate
 
     async def terminate(self, ike_sa: int) -> str:
@@ -296,10 +313,17 @@ def child_sa(name: str, *, uniqueid: int = 1, state: str = "INSTALLED", installe
 
 
 def ike_sa(
-    name: str, *, uniqueid: int = 1, children: tuple[ChildSa, ...] = (), state: str = "ESTABLISHED", spi: str = "a1"
+    name: str,
+    *,
+    uniqueid: int = 1,
+    children: tuple[ChildSa, ...] = (),
+    state: str = "ESTABLISHED",
+    spi: str = "a1",
+    initiator: bool = True,
+    ends: tuple[str, str] = ("198.51.100.10", "192.0.2.2"),
 ) -> IkeSa:
     """An IKE SA of the connection of this name."""
-    return IkeSa(name, uniqueid, state, True, "198.51.100.10", "192.0.2.2", "", "", spi, "b1", 100, children)
+    return IkeSa(name, uniqueid, state, initiator, *ends, "", "", spi, "b1", 100, children)
 
 
 def kernel_sa(name: str, spi: int, add_time: int) -> KernelSa:

@@ -2,8 +2,11 @@
 
 import os
 import signal
+import socket
 import subprocess
 from pathlib import Path
+
+import vici
 
 from tests.lab.node import Node
 from tests.lab.waiting import wait_for
@@ -29,7 +32,8 @@ charon-systemd {{
 }}
 {include}
 """
-_BRANCH_SETTINGS = "install_routes = no\n  install_virtual_ip = no"
+# By default a dead peer is found after 165 s, longer than a case may take.
+_BRANCH_SETTINGS = "install_routes = no\n  install_virtual_ip = no\n  retransmit_tries = 2\n  retransmit_timeout = 2.0"
 
 
 class Charon:
@@ -70,12 +74,19 @@ class Charon:
         self.swanctl("--load-all", "--clear", "--file", str(path))
 
     def kill(self) -> None:
-        self.node.signal("charon", signal.SIGKILL)
+        self.node.end("charon", signal.SIGKILL)
 
     def established(self) -> list[str]:
-        """Returns the names of the connections that have an installed child SA, one entry a child SA."""
-        lines = self.swanctl("--list-sas", "--raw").stdout
-        return [part.split(" ", 1)[0] for part in lines.split("child-sas")[1:] if "state=INSTALLED" in part]
+        """Returns the connection of each IKE SA that has an installed child SA, sorted."""
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.settimeout(20)
+            sock.connect(str(self.vici))
+            sas = [(name, sa) for message in vici.Session(sock).list_sas() for name, sa in message.items()]
+        return sorted(
+            name
+            for name, sa in sas
+            if any(child["state"] == b"INSTALLED" for child in sa.get("child-sas", {}).values())
+        )
 
     @property
     def log(self) -> str:

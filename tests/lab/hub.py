@@ -1,6 +1,5 @@
 """The machine under test: hubgw's agent and its charon in one namespace, driven by the command line alone."""
 
-import json
 import os
 import signal
 import subprocess
@@ -8,6 +7,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from hubgw.cli import views
+from hubgw.cli.client import Client
+from hubgw.cli.exits import Fail
 from tests.lab.charon import Charon
 from tests.lab.node import Node
 from tests.lab.waiting import wait_for
@@ -35,10 +37,14 @@ class Hub:
     def _answers(self) -> bool:
         alive = self.node.processes["agent"].poll()
         assert alive is None, f"the agent ended with {alive}: {self.agent_log[-3000:]}"
-        return self.socket.exists() and self.run("show", "wan", check=False).returncode in (0, 4)
+        try:
+            Client(str(self.socket)).get("/hubgw/resources")
+        except Fail:
+            return False
+        return True
 
     def kill_agent(self, number: int = signal.SIGKILL) -> None:
-        self.node.signal("agent", number)
+        self.node.end("agent", number)
 
     @property
     def agent_log(self) -> str:
@@ -64,9 +70,10 @@ class Hub:
     def apply_text(self, text: str) -> str:
         return self.run("apply", "-f", "-", stdin=text).stdout
 
-    def show(self, *words: str) -> Any:
-        """Returns what `hubgw show ... --json` prints."""
-        return json.loads(self.run("show", *words, "--json").stdout)
+    def show(self, kind: str, name: str | None = None) -> Any:
+        """Returns what `hubgw show KIND NAME --json` prints, without a process: cases ask many times."""
+        status = views.Status(Client(str(self.socket)).get("/hubgw/status"))
+        return views.select(status, kind, name)
 
     def tunnels(self) -> dict[str, str]:
         """Returns the state of each tunnel by its connection and instance: ``{"branch1/0": "Connected"}``."""

@@ -1,8 +1,10 @@
 """A machine of the lab: a network namespace, commands in it, processes that end with it."""
 
+import os
+import signal
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,6 +29,14 @@ class Node:
         self.directory.mkdir(parents=True, exist_ok=True)
         subprocess.run(["ip", "netns", "add", self.namespace], check=True)
         self.ip("link set lo up")
+
+    def clear(self) -> None:
+        """Ends what a run that was killed left in a namespace of this name, and removes it."""
+        pids = subprocess.run(["ip", "netns", "pids", self.namespace], capture_output=True, text=True, check=False)
+        for pid in map(int, pids.stdout.split()):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        subprocess.run(["ip", "netns", "delete", self.namespace], capture_output=True, check=False)
 
     def destroy(self) -> None:
         """Ends the node's own processes, by id, and removes its namespace."""
@@ -116,7 +126,7 @@ class Node:
 
         wait_for(f"the monitors tell of the {name}", told)
 
-    def signal(self, name: str, number: int) -> None:
+    def end(self, name: str, number: int) -> None:
         """Sends a signal to a daemon that was started here, and waits for its end."""
         process = self.processes.pop(name)
         process.send_signal(number)

@@ -68,6 +68,7 @@ def test_no_tunnel_is_closed_and_not_in_clear(lab: Lab) -> None:
 
 def test_both_ends_starting_at_once_end_with_one_ike_sa_for_each_tunnel(lab: Lab) -> None:
     br2 = lab.branches["br2"]
+    tunnels = sorted(lab.hub.tunnel("branch2", instance)["name"] for instance in (0, 1))
     try:
         for close_action in ("none", "start"):
             br2.charon.kill()
@@ -75,13 +76,18 @@ def test_both_ends_starting_at_once_end_with_one_ike_sa_for_each_tunnel(lab: Lab
             br2.charon.load(br2.conf(start_action="start", close_action=close_action))
             lab.hub.wait_connected("branch2/0", "branch2/1", seconds=90)
             wait_for(
-                f"one IKE SA for each tunnel, with close_action {close_action}",
-                lambda: sorted(br2.charon.established()) == ["i0", "i1"],
+                f"one IKE SA for each tunnel, at both ends, with close_action {close_action}",
+                lambda: br2.charon.established() == ["i0", "i1"] and _of_branch2(lab) == tunnels,
                 60,
             )
             assert pings(lab.vnets["vnet1"], "10.50.0.4", br2.lan)
     finally:
         br2.charon.load(br2.conf())
+
+
+def _of_branch2(lab: Lab) -> list[str]:
+    names = {lab.hub.tunnel("branch2", instance)["name"] for instance in (0, 1)}
+    return [name for name in lab.hub.charon.established() if name in names]
 
 
 def test_branch_to_branch_is_switched_live(lab: Lab) -> None:

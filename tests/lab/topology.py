@@ -8,7 +8,6 @@
 Branches are plain strongSwan, configured by hand; nothing of hubgw's configures them.
 """
 
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -99,7 +98,7 @@ def build(directory: Path) -> Lab:
         name: Node(name, directory / name) for name in ("isp", "hub", "br1", "br2", "br3", "vnet1", "vnet2", "vnet3")
     }
     for node in nodes.values():
-        subprocess.run(["ip", "netns", "delete", node.namespace], check=False, capture_output=True)
+        node.clear()
         node.create()
     isp, hub_node = nodes["isp"], nodes["hub"]
     isp.sysctl(net__ipv4__ip_forward="1")

@@ -11,6 +11,7 @@ from hubgw.plan.types import IkeConnection, IkeSecret
 Message = Mapping[str, Any]
 
 _ANY_TS: Final = ["0.0.0.0/0"]
+_UNNAMED: Final = "(unnamed)"
 _REPLAY_WINDOW: Final = 1024  # packets: multipath and many cores reorder by more than the default of 32
 
 
@@ -60,7 +61,8 @@ def encode_connection(connection: IkeConnection) -> dict[str, object]:
             "remote_addrs": [connection.remote_address],
             "proposals": list(connection.proposals),
             "keyingtries": "1",  # attempts are the agent's to repeat
-            "unique": "replace",
+            # No value keeps duplicates away when both ends start at once, and `replace` can leave one end with two.
+            "unique": "never",
             "dpd_delay": str(connection.dpd_delay),
             "rekey_time": str(connection.rekey_time),
             "local": {"auth": "psk", "id": connection.local_id},
@@ -147,12 +149,12 @@ def started(stats: Message) -> float:
 
 
 def ike_sas(messages: Iterable[Message]) -> Iterator[IkeSa]:
-    """Yields the IKE SAs of list-sas that are of our connections."""
+    """Yields the IKE SAs of list-sas that are of our connections, or half open and of none yet (`connection` empty)."""
     for message in messages:
         for name, sa in message.items():
-            if is_ours(name):
+            if is_ours(name) or name == _UNNAMED:
                 yield IkeSa(
-                    connection=name,
+                    connection="" if name == _UNNAMED else name,
                     uniqueid=_number(sa.get("uniqueid")),
                     state=_text(sa.get("state")),
                     initiator=_text(sa.get("initiator")) == "yes",
@@ -167,14 +169,15 @@ def ike_sas(messages: Iterable[Message]) -> Iterator[IkeSa]:
                 )
 
 
-def duplicates(sas: Sequence[IkeSa]) -> list[int]:
-    """Returns the unique ids to terminate so that one established IKE SA is left of each connection.
+def duplicates(sas: Sequence[IkeSa], age: int) -> list[int]:
+    """Returns the unique ids to terminate so that one IKE SA is left of those established for `age` seconds or longer.
 
-    Both ends see the same initiator SPIs, so the highest stays whoever decides (as RFC 7296, 2.8.1 does with nonces).
+    By that age a dead one has been found by its dead peer detection, so all of them live. Both ends see the same
+    initiator SPIs, so the highest stays whoever decides (as RFC 7296, 2.8.1 does with nonces).
     """
     established: dict[str, list[IkeSa]] = {}
     for sa in sas:
-        if sa.state == "ESTABLISHED":
+        if sa.state == "ESTABLISHED" and sa.established >= age:
             established.setdefault(sa.connection, []).append(sa)
     return [
         sa.uniqueid

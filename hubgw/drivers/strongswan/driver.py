@@ -9,12 +9,10 @@ import vici
 from hubgw.drivers.base import DriverError
 from hubgw.drivers.strongswan import codec
 from hubgw.drivers.strongswan.client import Client, Refused, connect, listen
-from hubgw.drivers.strongswan.codec import IkeSa, duplicates
+from hubgw.drivers.strongswan.codec import IkeSa
 from hubgw.drivers.strongswan.ledger import Ledger
 from hubgw.names import Secret
 from hubgw.plan.types import Delete, IkeConnection, IkeSecret, Object, Op, OpError, Update
-
-__all__ = ["StrongswanDriver", "duplicates"]
 
 _EVENTS = ["ike-updown", "child-updown"]
 _RETRY = 0.2  # seconds between attempts to reach a charon that is not there
@@ -63,9 +61,12 @@ class StrongswanDriver:
         message = await self._commands.call(lambda session: session.version())
         return f"{message['daemon'].decode()} {message['version'].decode()}"
 
-    async def initiate(self, name: str) -> str:
-        """Starts to bring a tunnel up, and does not wait. Returns why charon would not, or an empty string."""
-        order = {"ike": name, "child": name, "timeout": _LATER}
+    async def initiate(self, name: str, *, child: bool) -> str:
+        """Starts to bring an IKE SA up, or a child on the one that there is, or both; does not wait.
+
+        Returns why charon would not, or an empty string.
+        """
+        order = {"ike": name, "timeout": _LATER} | ({"child": name} if child else {})
         return await self._commands.call(lambda session: _try(session, "initiate", order))
 
     async def terminate(self, ike_sa: int) -> str:

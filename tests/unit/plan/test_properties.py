@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterable, Sequence, Set
 
-from hypothesis import given
+from hypothesis import given, note
 from hypothesis import strategies as st
 
 from hubgw.plan.activate import activate
@@ -55,7 +55,9 @@ def test_a_first_apply_is_refused_nothing_and_leaves_nothing_to_do(world: World)
 def test_any_change_is_refused_nothing_and_leaves_nothing_to_do(change: tuple[list[Object], list[Object]]) -> None:
     old, new = change
     machine = machine_with(old)
-    refused = carry_out(machine, diff(new, machine.seen.values()))
+    ops = diff(new, machine.seen.values())
+    note("\n".join(map(describe, ops)))
+    refused = carry_out(machine, ops)
     assert [f"{describe(error.op)}: {error.reason}" for error in refused] == []
     assert [describe(op) for op in diff(new, machine.seen.values())] == []
 

@@ -1,0 +1,247 @@
+"""The agent's tasks together: what triggers what, and that nothing that goes wrong ends them."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from hubgw.agent import daemon, triggers
+from hubgw.agent.daemon import Agent, Options, main
+from hubgw.drivers.base import DriverError
+from hubgw.drivers.netlink.monitor import Event
+from hubgw.plan.types import IF_IDS
+from hubgw.store.sqlite import SqliteStore
+from hubgw.store.types import StoreError
+from tests.fakes.drivers import Machine
+from tests.unit.agent.rig import BRANCHES, FIRST, SECOND, run, until
+
+A, B = IF_IDS[1], IF_IDS[2]
+
+
+class Running:
+    """An agent with its tasks running; `passes` counts those that ended well."""
+
+    def __init__(self, path: Path) -> None:
+        self.machine = Machine()
+        self.store = SqliteStore(path / "store.db")
+        options = Options(path / "store.db", path / "socket", "vici", path / "run", "text")
+        self.agent = Agent(self.store, self.machine.drivers, options)
+        self.reconciler = self.agent._reconciler
+
+    @property
+    def passes(self) -> int:
+        return self.reconciler.state.passes
+
+    def events(self, name: str) -> list[str]:
+        return [event.text for event in self.agent._journal.events() if event.event == name]
+
+    async def apply(self, content: bytes = BRANCHES) -> None:
+        await self.agent.hub.apply([("a", content)], prune=False, dry_run=False, if_generation=None, who="test")
+
+
+def with_agent(path: Path, case: Callable[[Running], Awaitable[None]]) -> None:
+    async def both() -> None:
+        running = Running(path)
+        task = asyncio.create_task(running.agent.run())
+        try:
+            await case(running)
+            assert not task.done()
+        finally:
+            os.kill(os.getpid(), signal.SIGTERM)
+            with suppress(asyncio.CancelledError):
+                await task
+
+    run(both())
+
+
+@pytest.fixture(autouse=True)
+def _in_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(triggers, "SETTLES", 0.0)
+    for name in ("FIRST_RETRY", "LONGEST_RETRY", "FIRST_LISTEN", "POLL"):
+        monkeypatch.setattr(daemon, name, 0.001)
+    monkeypatch.setattr(daemon, "PASS_EVERY", 3_600.0)
+
+
+def test_it_starts_with_a_pass_and_an_apply_is_one(tmp_path: Path) -> None:
+    async def case(running: Running) -> None:
+        await until(lambda: running.passes)
+        await running.apply()
+        assert ("Tunnel", "hgt1") in running.machine.seen
+
+    with_agent(tmp_path, case)
+
+
+def test_it_ends_at_once_when_told_and_changes_nothing(tmp_path: Path) -> None:
+    machines = []
+
+    async def case(running: Running) -> None:
+        await running.apply()
+        machines.append((running.machine, dict(running.machine.seen)))
+
+    with_agent(tmp_path, case)
+    assert machines[0][0].seen == machines[0][1]
+
+
+def test_drift_is_repaired_when_the_kernel_tells(tmp_path: Path) -> None:
+    async def case(running: Running) -> None:
+        await running.apply()
+        running.machine.netlink.delete_link("hgt1")
+        running.machine.netlink.events.put(Event("link", "hgt1", True))
+        await until(lambda: ("Tunnel", "hgt1") in running.machine.seen)
+        await until(lambda: running.events("drift.repaired"))
+
+    with_agent(tmp_path, case)
+
+
+def test_a_tunnel_that_moves_is_followed_and_what_is_down_is_dialled(tmp_path: Path) -> None:
+    async def case(running: Running) -> None:
+        await running.apply()
+        running.machine.bring_up(*FIRST)
+        running.machine.strongswan.moved.put_nowait("hgt1")
+        await until(lambda: running.machine.groups().get(((A, B),)) == (A, B))
+        await until(lambda: {name for name, _ in running.machine.strongswan.initiated} >= set(SECOND))
+
+    with_agent(tmp_path, case)
+
+
+def test_a_charon_that_comes_back_is_loaded(tmp_path: Path) -> None:
+    async def case(running: Running) -> None:
+        await running.apply()
+        charon = running.machine.strongswan
+        charon.reach.away = "charon: connection refused"
+        charon.moved.put_nowait(DriverError("charon: closed"))
+        await until(lambda: running.reconciler.state.unreachable)
+        charon.restart(3_000.0)
+        charon.reach.away = ""
+        charon.back.set()
+        await until(lambda: len(charon.secrets()) == 4)
+        assert running.events("charon.lost")[0] == "reason='charon: closed'"
+        assert running.events("charon.reached")
+
+    with_agent(tmp_path, case)
+
+
+def test_a_connection_that_was_unloaded_is_loaded_again(tmp_path: Path) -> None:
+    async def case(running: Running) -> None:
+        await running.apply()
+        del running.machine.strongswan.objects["IkeConnection", "hgt1"]
+        await until(lambda: ("IkeConnection", "hgt1") in running.machine.seen)
+
+    with_agent(tmp_path, case)
+
+
+def test_a_follow_up_that_was_refused_is_made_good(tmp_path: Path) -> None:
+    async def case(running: Running) -> None:
+        await running.apply()
+        running.machine.netlink.fail_next(("Group", ((A, B),)), "Device or resource busy")
+        running.machine.bring_up(*FIRST)
+        running.machine.strongswan.moved.put_nowait("hgt1")
+        await until(lambda: running.machine.groups()[((A, B),)] == (A, B))
+
+    with_agent(tmp_path, case)
+
+
+@pytest.mark.parametrize("error", [DriverError("netlink: gone"), StoreError("store: disk I/O error"), KeyError("vrf")])
+def test_a_pass_that_raises_is_tried_again_and_ends_nothing(
+    tmp_path: Path, error: Exception, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def case(running: Running) -> None:
+        await until(lambda: running.passes)
+        left = 3
+
+        async def latest() -> object:
+            nonlocal left
+            left -= 1
+            raise error
+
+        with monkeypatch.context() as patch:
+            patch.setattr(running.reconciler._compiler, "latest", latest)
+            running.agent._triggers.fire()
+            await until(lambda: left <= 0)
+            # Who waits for a pass is answered though it fails.
+            await running.agent._triggers.settle()
+        before = running.passes
+        await until(lambda: running.passes > before)
+        await running.apply()
+
+    with_agent(tmp_path, case)
+    traced = [record for record in caplog.records if record.exc_info]
+    assert len(traced) == (1 if isinstance(error, KeyError) else 0)
+
+
+@pytest.mark.parametrize(
+    ("where", "what"),
+    [
+        ("_reconciler.follow", "follow"),
+        ("_dialler.round", "dial"),
+        ("_reconciler.has_lost_connections", "dial"),
+        ("monitor.changes", "drift"),
+        ("_drivers.strongswan.reachable", "charon"),
+    ],
+)
+def test_what_nobody_foresaw_is_told_once_and_ends_nothing(
+    tmp_path: Path, where: str, what: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def case(running: Running) -> None:
+        await running.apply()
+        target: object = running.agent
+        *path, name = where.split(".")
+        for part in path:
+            target = getattr(target, part)
+        calls = 0
+
+        async def broken() -> None:
+            nonlocal calls
+            calls += 1
+            raise ValueError("what nobody foresaw")
+
+        charon = running.machine.strongswan
+        with monkeypatch.context() as patch:
+            patch.setattr(target, name, broken)
+            running.machine.netlink.events.put(Event("link", "hgt1"))
+            charon.moved.put_nowait("hgt1")
+            charon.moved.put_nowait(DriverError("closed"))
+            while calls < 3:
+                charon.moved.put_nowait("hgt1")
+                charon.moved.put_nowait(DriverError("closed"))
+                await asyncio.sleep(0)
+        charon.back.set()
+        running.machine.netlink.delete_link("hgt1")
+        await running.agent._triggers.settle()
+        assert ("Tunnel", "hgt1") in running.machine.seen
+        assert running.events("agent.fault")[0] == f"step={what} reason='ValueError: what nobody foresaw'"
+
+    with_agent(tmp_path, case)
+    assert len([record for record in caplog.records if record.exc_info]) == 1
+
+
+def test_a_charon_that_hangs_up_at_once_is_not_asked_without_end(tmp_path: Path) -> None:
+    async def case(running: Running) -> None:
+        charon = running.machine.strongswan
+        charon.back.set()
+        charon.reach.fail_calls["events"] = 5
+        await until(lambda: charon.reach.fail_calls["events"] == 0)
+        assert len(running.events("charon.lost")) <= 6
+
+    with_agent(tmp_path, case)
+
+
+def test_a_store_that_another_agent_holds_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = SqliteStore(tmp_path / "store.db")
+    options = Options(tmp_path / "store.db", tmp_path / "socket", "vici", tmp_path / "run", "text")
+    assert main(options) == 1
+    store.close()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "is held by another agent" in line
+
+
+def test_a_run_directory_that_cannot_be_made_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tmp_path.joinpath("file").write_text("")
+    options = Options(tmp_path / "store.db", tmp_path / "socket", "vici", tmp_path / "file" / "run", "text")
+    assert main(options) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert str(tmp_path / "file" / "run") in line

@@ -1,0 +1,166 @@
+"""What is dialled, when, and what is ended."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from hubgw.agent import dialler as dialler_module
+from hubgw.agent.dialler import CHILD_WITHIN, DUPLICATE_AGE, LONGEST_DELAY, Dialler
+from tests.fakes.drivers import child_sa, ike_sa
+from tests.unit.agent.rig import FIRST, SECOND, Rig, run
+
+
+class Clock:
+    """Stands in for the event loop's time."""
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+    def get_running_loop(self) -> "Clock":
+        return self
+
+    def time(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    monkeypatch.setattr(dialler_module, "asyncio", made)
+    made.Lock = asyncio.Lock  # type: ignore[attr-defined]
+    return made
+
+
+async def started(path: Path) -> tuple[Rig, Dialler]:
+    rig = Rig(path)
+    await rig.apply()
+    return rig, Dialler(rig.reconciler, rig.machine.drivers.strongswan, rig.journal)
+
+
+def test_every_tunnel_that_is_down_is_dialled_once_and_later_again(tmp_path: Path, clock: Clock) -> None:
+    async def case() -> None:
+        rig, dialler = await started(tmp_path)
+        await dialler.round()
+        await dialler.round()
+        assert rig.machine.strongswan.initiated == [(name, False) for name in (*FIRST, *SECOND)]
+        clock.now += 3.0
+        await dialler.round()
+        # Every second attempt is for branches that know no childless SA.
+        assert rig.machine.strongswan.initiated[4:] == [(name, True) for name in (*FIRST, *SECOND)]
+
+    run(case())
+
+
+def test_two_rounds_at_once_dial_once(tmp_path: Path, clock: Clock) -> None:
+    async def case() -> None:
+        rig, dialler = await started(tmp_path)
+        await asyncio.gather(dialler.round(), dialler.round(), dialler.round())
+        assert len(rig.machine.strongswan.initiated) == 4
+
+    run(case())
+
+
+def test_what_is_up_or_coming_up_is_left_alone(tmp_path: Path, clock: Clock) -> None:
+    async def case() -> None:
+        rig, dialler = await started(tmp_path)
+        rig.machine.bring_up("hgt1")
+        rig.machine.strongswan.ike.append(ike_sa("hgt2", uniqueid=20, state="CONNECTING"))
+        half_open = ike_sa("", uniqueid=21, initiator=False, ends=("198.51.100.10", "192.0.2.6"))
+        rig.machine.strongswan.ike.append(half_open)
+        await rig.reconciler.follow()
+        await dialler.round()
+        assert rig.machine.strongswan.initiated == [("hgt4", False)]
+
+    run(case())
+
+
+def test_an_ike_sa_gets_its_child_once_it_is_alone(tmp_path: Path, clock: Clock) -> None:
+    async def case() -> None:
+        rig, dialler = await started(tmp_path)
+        charon = rig.machine.strongswan
+        charon.ike = [
+            ike_sa("hgt1", uniqueid=5),
+            ike_sa("hgt2", uniqueid=6),
+            ike_sa("hgt2", uniqueid=7, initiator=False),
+        ]
+        await dialler.round()
+        await dialler.round()
+        assert charon.initiated[:1] == [("hgt1", True)] and ("hgt1", False) not in charon.initiated
+        assert set(charon.terminated) == {6}
+        clock.now += CHILD_WITHIN + 1
+        await dialler.round()
+        assert 5 in charon.terminated
+
+    run(case())
+
+
+def test_a_charon_without_the_configuration_is_not_asked(tmp_path: Path, clock: Clock) -> None:
+    async def case() -> None:
+        rig = Rig(tmp_path)
+        dialler = Dialler(rig.reconciler, rig.machine.drivers.strongswan, rig.journal)
+        await dialler.round()
+        rig.machine.strongswan.reach.away = "charon: gone"
+        await rig.apply()
+        rig.machine.strongswan.reach.away = ""
+        await dialler.round()
+        assert rig.machine.strongswan.initiated == []
+
+    run(case())
+
+
+def test_a_charon_that_is_lost_meanwhile_is_told(tmp_path: Path, clock: Clock) -> None:
+    async def case() -> None:
+        rig, dialler = await started(tmp_path)
+        rig.machine.strongswan.reach.away = "charon: gone"
+        await dialler.round()
+        assert rig.events("charon.lost") == ["reason='charon: gone'"]
+
+    run(case())
+
+
+def test_a_refusal_is_told_and_tried_again_later(tmp_path: Path, clock: Clock) -> None:
+    async def case() -> None:
+        rig, dialler = await started(tmp_path)
+        rig.machine.strongswan.refuses_to_initiate = "CHILD_SA config 'hgt1' not found"
+        for _ in range(20):
+            await dialler.round()
+            clock.now += 1.25 * LONGEST_DELAY
+        assert len(rig.events("tunnel.refused")) == 80
+
+    run(case())
+
+
+def test_tunnels_on_sas_of_a_dead_charon_get_successors(tmp_path: Path, clock: Clock) -> None:
+    async def case() -> None:
+        rig = await Rig(tmp_path).connected()
+        dialler = Dialler(rig.reconciler, rig.machine.drivers.strongswan, rig.journal)
+        await dialler.round()
+        assert rig.machine.strongswan.initiated == []
+        import time  # noqa: PLC0415
+
+        rig.machine.strongswan.restart(time.time() - 5)
+        rig.machine.strongswan.objects |= {obj.key: obj for obj in rig.reconciler.state.wanted if "Ike" in obj.key[0]}  # type: ignore[operator]
+        await rig.reconciler.reconcile()
+        assert len(rig.reconciler.state.up) == 4
+        await dialler.round()
+        assert len(rig.machine.strongswan.initiated) == 4
+
+    run(case())
+
+
+def test_of_two_ike_sas_that_both_live_one_is_ended(tmp_path: Path, clock: Clock) -> None:
+    async def case() -> None:
+        rig = await Rig(tmp_path).connected()
+        dialler = Dialler(rig.reconciler, rig.machine.drivers.strongswan, rig.journal)
+        child = (child_sa("hgt1", uniqueid=40),)
+        rig.machine.strongswan.ike.append(ike_sa("hgt1", uniqueid=40, spi="ff", children=child))
+        await dialler.round()
+        assert DUPLICATE_AGE <= 100
+        assert rig.machine.strongswan.terminated == [1]
+        assert len(rig.events("tunnel.duplicate")) == 1
+        clock.now += 20
+        await dialler.round()
+        assert rig.machine.strongswan.terminated == [1]
+
+    run(case())

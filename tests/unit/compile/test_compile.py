@@ -1,0 +1,151 @@
+"""Compile depends on its arguments alone: not on the order of anything, and not on what else the store holds."""
+
+import random
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hubgw.agent.desired import numbered
+from hubgw.compile.allocate import owners
+from hubgw.compile.ike import compile_ike, compile_secret
+from hubgw.compile.mtu import tunnel_mtu
+from hubgw.compile.plan import compile_plan
+from hubgw.names import Secret
+from hubgw.plan.types import GROUPS, IF_IDS, TABLES, Group, IkeConnection, IkeSecret, Nexthop, Tunnel, TunnelOf, Vrf
+from tests.unit.compile.worlds import World, document, inventory_of, plan_of, worlds
+
+TUNNEL = TunnelOf("hgt1", IF_IDS[1], "c", "s", "link1", 0, "198.51.100.10", "192.0.2.2")
+
+
+def shuffled(value: Any, chance: random.Random) -> Any:
+    """The same JSON with the keys of every mapping in another order."""
+    if isinstance(value, Mapping):
+        keys = list(value)
+        chance.shuffle(keys)
+        return {key: shuffled(value[key], chance) for key in keys}
+    return [shuffled(item, chance) for item in value] if isinstance(value, list) else value
+
+
+@given(worlds(), st.randoms(use_true_random=False))
+def test_the_order_of_files_keys_and_numbers_makes_no_difference(world: World, chance: random.Random) -> None:
+    plan, numbers = plan_of(world.inventory())
+    documents = [shuffled(document, chance) for document in world.documents]
+    chance.shuffle(documents)
+    pairs = list(numbers.items())
+    chance.shuffle(pairs)
+    again, _ = plan_of(inventory_of(documents), dict(pairs))
+    assert again == plan
+    assert repr(again) == repr(plan)
+
+
+@given(worlds())
+def test_every_object_has_a_key_of_its_own_and_an_owner(world: World) -> None:
+    inventory = world.inventory()
+    plan, _ = plan_of(inventory)
+    keys = [obj.key for obj in plan.objects]
+    assert len(set(keys)) == len(keys)
+    ids = {resource.id for resource in inventory.by_key.values()}
+    assert plan.owners.keys() == set(keys)
+    assert all(named and set(named) <= ids for named in plan.owners.values())
+
+
+@given(worlds())
+def test_names_and_numbers_are_ours(world: World) -> None:
+    plan, _ = plan_of(world.inventory())
+    for obj in plan.objects:
+        match obj:
+            case Vrf():
+                assert obj.table in TABLES
+            case Tunnel(name, if_id):
+                assert if_id in IF_IDS
+                assert Nexthop(if_id, name) in plan.objects
+                assert any(isinstance(one, IkeConnection) and one.if_id == if_id for one in plan.objects)
+            case Group(tiers):
+                members = [member for tier in tiers for member in tier]
+                assert members and len(set(members)) == len(members)
+                assert GROUPS[0] not in members
+
+
+@given(worlds(), worlds())
+def test_resources_that_stay_keep_their_numbers(old: World, new: World) -> None:
+    _, numbers = plan_of(old.inventory())
+    _, later = plan_of(new.inventory(), numbers)
+    assert numbers.items() <= later.items()
+    for kind in ("vrf", "tunnel", "port"):
+        given_ = [number for (one, _), number in later.items() if one == kind]
+        assert len(set(given_)) == len(given_)
+
+
+@given(worlds())
+def test_a_machine_without_a_node_holds_nothing(world: World) -> None:
+    plan = compile_plan(world.inventory(), None, {}, "digest", b"")
+    assert (plan.objects, plan.tunnels) == ((), ())
+
+
+@given(worlds())
+def test_no_key_is_shown(world: World) -> None:
+    assert "key-of-the-test" not in repr(plan_of(world.inventory())[0])
+
+
+def test_a_hub_that_the_store_has_not_numbered_is_a_fault() -> None:
+    inventory = inventory_of(
+        [
+            document("virtualWans", "wan1"),
+            document("virtualHubs", "hub1", "westeurope", virtualWan="wan1", addressPrefix="10.200.0.0/24"),
+            document("vpnGateways", "gw1", "westeurope", virtualHub="hub1"),
+            document(
+                "nodes",
+                "node1",
+                gatewayInstances=[
+                    {"vpnGateway": "gw1", "instance": 0, "publicAddress": "198.51.100.10", "interface": "eth0"}
+                ],
+            ),
+        ]
+    )
+    with pytest.raises(KeyError):
+        compile_plan(inventory, inventory.nodes[0], {}, "digest", b"")
+    assert owners(inventory) == {("vrf", inventory.hubs[0].key)}
+
+
+def test_a_number_is_above_all_that_were_given() -> None:
+    known = {("vrf", "b"): 7, ("tunnel", "b"): 2}
+    assert numbered([("vrf", "c"), ("vrf", "a"), ("vrf", "b")], known) == known | {("vrf", "a"): 8, ("vrf", "c"): 9}
+
+
+@pytest.mark.parametrize(("timeout", "delay"), [(None, 10), (16, 1), (20, 5), (10, 1), (3600, 10)])
+def test_a_dead_branch_is_found_within_its_timeout(timeout: int | None, delay: int) -> None:
+    assert compile_ike(TUNNEL, "a", "b", timeout).dpd_delay == delay
+
+
+def test_the_id_of_a_key_changes_with_the_key_its_owners_and_the_store_alone() -> None:
+    def id_(name: str, ends: tuple[str, str], key: str, store: bytes) -> str:
+        return compile_secret(name, ends, Secret(key), store).id
+
+    one = id_("hgt1", ("a", "b"), "x" * 16, b"store")
+    assert one == id_("hgt1", ("a", "b"), "x" * 16, b"store")
+    others = {
+        id_("hgt1", ("a", "b"), "y" * 16, b"store"),
+        id_("hgt1", ("a", "c"), "x" * 16, b"store"),
+        id_("hgt1", ("a", "b"), "x" * 16, b"other"),
+        id_("hgt2", ("a", "b"), "x" * 16, b"store"),
+    }
+    assert len(others | {one}) == 5
+    assert one.startswith("hgt1-") and "x" * 4 not in one
+
+
+def test_a_key_is_compared_by_its_id() -> None:
+    assert IkeSecret("hgt1-a", (), Secret("")) == IkeSecret("hgt1-a", ("x",), Secret("y"))
+
+
+@pytest.mark.parametrize("underlay", range(1280, 1520))
+def test_a_full_inner_packet_fits_the_underlay_with_the_worst_suite(underlay: int) -> None:
+    mtu = tunnel_mtu(underlay)
+
+    def outer(inner: int) -> int:
+        padded = (inner + 2 + 15) // 16 * 16
+        return 20 + 8 + 8 + 16 + padded + 16
+
+    assert outer(mtu) <= underlay < outer(mtu + 1)
