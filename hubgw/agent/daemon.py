@@ -65,7 +65,11 @@ def main(options: Options) -> int:
 
 
 async def _run(options: Options) -> None:
-    options.run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        options.run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        hint = "run the agent as root, or with another --run-dir"
+        raise DriverError(f"{options.run_dir}: {error.strerror}; {hint}") from error
     async with AsyncExitStack() as stack:
         store = SqliteStore(options.store)
         stack.callback(store.close)
@@ -136,11 +140,11 @@ class Agent:
 
     def _tell_fault(self, step: str, fault: Exception) -> None:
         """Records a fault; its traceback is told once, however often it comes again."""
-        text = f"{type(fault).__name__}: {fault}"
-        known = self._faults.get(step) == text
-        self._faults[step] = text
+        kind = type(fault).__name__
+        known = self._faults.get(step) == kind
+        self._faults[step] = kind
         self._journal.record(
-            "agent.fault", level=logging.ERROR, fault=None if known else fault, step=step.removeprefix("_"), reason=text
+            "agent.fault", level=logging.ERROR, fault=None if known else fault, step=step.removeprefix("_"), error=kind
         )
 
     async def _pass(self) -> None:

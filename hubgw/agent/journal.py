@@ -5,6 +5,7 @@ An event is a constant word with fields; no field ever holds a secret.
 
 import logging
 import time
+import traceback
 from collections import deque
 from collections.abc import Callable
 
@@ -33,12 +34,15 @@ class Journal:
     ) -> None:
         """Adds an event about a resource (its full id, or empty); `fields` are shown as text.
 
-        The traceback of a `fault` is in the log alone.
+        Where a `fault` came from is in the log alone; its own text nowhere, for it may hold a secret.
         """
         text = " ".join(f"{name}={_quoted(str(value))}" for name, value in fields.items())
         self._events.append(Event(self._clock(), event, resource, text))
         about = {"resource": resource} if resource else {}
-        LOG.log(level, "%s %s", event, text, exc_info=fault, extra={"event": event, "fields": {**about, **fields}})
+        if fault is not None:
+            fields["traceback"] = "".join(traceback.format_tb(fault.__traceback__))
+            text += f"\n{fields['traceback']}"
+        LOG.log(level, "%s %s", event, text, extra={"event": event, "fields": {**about, **fields}})
 
     def events(self, limit: int = KEPT) -> tuple[Event, ...]:
         """Returns the newest events, the oldest of them first."""

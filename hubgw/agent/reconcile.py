@@ -21,7 +21,7 @@ from hubgw.drivers.nftables.driver import NftablesDriver
 from hubgw.drivers.strongswan.driver import StrongswanDriver
 from hubgw.plan.activate import activate
 from hubgw.plan.diff import diff, driver_of, runs, target
-from hubgw.plan.types import IF_IDS, Delete, Element, Group, IkeConnection, Object, Op, OpError, Plan
+from hubgw.plan.types import IF_IDS, Delete, Element, Group, IkeConnection, Object, Op, OpError, Plan, Tunnel
 from hubgw.plan.words import describe
 
 
@@ -89,6 +89,7 @@ class Reconciler:
             ops = self._possible(diff(wanted, seen))
             errors = await self._apply(ops)
             await self._collect(desired.plan, sas)
+            await self._forget_counts(ops)
             self._judge(desired.plan, errors)
             if settled:
                 self._tell(ops, moved=up != state.up)
@@ -225,6 +226,13 @@ class Reconciler:
                 )
         state.tunnels = now
         state.since = {name: since for name, since in state.since.items() if name in now}
+
+    async def _forget_counts(self, ops: Sequence[Op]) -> None:
+        """The counts of spoofed packets are state of the ruleset, by tunnel: they go with their tunnels."""
+        gone = [op.old.name for op in ops if isinstance(op, Delete) and isinstance(op.old, Tunnel)]
+        if gone:
+            with suppress(DriverError):
+                await self._drivers.nftables.forget(gone)
 
     def _judge(self, plan: Plan, errors: Sequence[OpError]) -> None:
         """A refusal belongs to the resource that the object exists for; the others are as wanted."""

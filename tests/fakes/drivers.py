@@ -145,6 +145,11 @@ class FakeNftables:
         self.reach.ask("spoofed")
         return dict(self.spoofs)
 
+    async def forget(self, tunnels: Collection[str]) -> None:
+        self.reach.ask("forget")
+        for tunnel in tunnels:
+            self.spoofs.pop(tunnel, None)
+
     def _carry_out(self, op: Op) -> str:
         obj = op.old if isinstance(op, Delete) else op.new
         for failure in self._failures:

@@ -1,5 +1,6 @@
 """The lab is built once a run and shared by all cases; a case that fails shows what every node had."""
 
+import fcntl
 import os
 import shutil
 import tempfile
@@ -11,6 +12,7 @@ import pytest
 from tests.lab.node import Node
 from tests.lab.topology import Lab, build
 
+_LOCK = Path("/run/hubgw-lab.lock")
 _SHOWN = 4_000  # characters of each log
 
 _COMMANDS = (
@@ -39,10 +41,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def bare_lab() -> Iterator[Lab]:
     """The network with every charon up and the agent not started yet."""
     directory = Path(tempfile.mkdtemp(prefix="hubgw-lab-"))
-    lab = build(directory)
-    yield lab
-    for node in lab.nodes:
-        node.destroy()
+    # One lab in a VM at a time: namespaces have fixed names, and what a killed run left is cleared.
+    with _LOCK.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        lab = build(directory)
+        yield lab
+        for node in lab.nodes:
+            node.destroy()
     shutil.rmtree(directory)
 
 
@@ -58,7 +63,7 @@ def running_lab(bare_lab: Lab) -> Lab:
 @pytest.fixture
 def lab(running_lab: Lab) -> Lab:
     """The running lab, as every case must leave it: the agent up and every tunnel connected."""
-    if "agent" not in running_lab.hub.node.processes:
+    if not running_lab.hub.agent_runs():
         running_lab.hub.start_agent()
     running_lab.hub.wait_connected()
     return running_lab

@@ -32,7 +32,7 @@ class Hub:
         """Starts the agent and waits until it answers."""
         options = ["--store", self.store, "--socket", self.socket, "--vici", self.vici, "--run-dir", self.run_dir]
         self.node.start("agent", [sys.executable, "-m", "hubgw.cli", "agent", *map(str, options)], dict(os.environ))
-        wait_for("the agent answers", self._answers, 60)
+        wait_for("the agent answers", self._answers, 150)
 
     def _answers(self) -> bool:
         alive = self.node.processes["agent"].poll()
@@ -42,6 +42,10 @@ class Hub:
         except Fail:
             return False
         return True
+
+    def agent_runs(self) -> bool:
+        process = self.node.processes.get("agent")
+        return process is not None and process.poll() is None
 
     def kill_agent(self, number: int = signal.SIGKILL) -> None:
         self.node.end("agent", number)

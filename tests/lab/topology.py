@@ -124,20 +124,25 @@ def build(directory: Path) -> Lab:
         _branch_routes(nodes[name], lan)
         key = f"example-key-of-branch-{number + 1}"
         branches[name] = Branch(nodes[name], Charon(nodes[name]), address, gateways, f"{lan}.1", key)
+    tables = nftables(hub)
     for charon in (hub.charon, *(branch.charon for branch in branches.values())):
         charon.start()
     for branch in branches.values():
         branch.charon.load(branch.conf())
     vnets = {name: nodes[name] for name in ("vnet1", "vnet2", "vnet3")}
-    return Lab(isp, hub, branches, vnets, baseline(hub))
+    # The gate that closes IKE is a table of ours too, and there since charon's start.
+    return Lab(isp, hub, branches, vnets, baseline(hub) | {"nftables": tables})
+
+
+def nftables(hub: Hub) -> str:
+    """Returns the names of all nftables tables of the hub."""
+    return hub.node.run("nft", "list", "tables").stdout
 
 
 def baseline(hub: Hub) -> dict[str, str]:
     """Returns what the hub's kernel and charon hold that could be hubgw's. The kernel's own l3mdev rule is left out."""
     node = hub.node
     rules = "".join(line for line in node.ip("rule").splitlines(keepends=True) if "l3mdev" not in line)
-    # The gate is what starts charon's to close, and not the agent's to remove.
-    tables = node.run("nft", "list", "tables").stdout
     return {
         "xfrm states": node.ip("xfrm state"),
         "xfrm policies": "".join(line for line in node.ip("xfrm policy").splitlines(keepends=True) if "if_id" in line),
@@ -147,7 +152,7 @@ def baseline(hub: Hub) -> dict[str, str]:
         "routes": node.ip("route show table all proto 250") + node.ip("-6 route show table all proto 250"),
         "main routes": node.ip("route show table main"),
         "nexthops": node.ip("nexthop"),
-        "nftables": tables,
+        "nftables": nftables(hub),
         "connections": hub.charon.swanctl("--list-conns").stdout,
     }
 

@@ -19,6 +19,8 @@ T = TypeVar("T")
 
 DEADLINE = 20.0  # seconds without a byte from charon
 
+_SILENCE = 1.0  # seconds without an event after which the library says so: it does not say when it is registered
+
 Refused = vici.exception.CommandException
 """Charon's refusal of one request, in its own words."""
 
@@ -78,7 +80,9 @@ def connect(path: str, deadline: float | None) -> socket.socket:
 
 
 async def listen(path: str, names: list[str]) -> AsyncIterator[tuple[str, Any]]:
-    """Yields (name, message) of charon's events as they come; the reader never waits for who takes them.
+    """Yields (name, message) of charon's events as they come, and an empty pair when it is registered for them.
+
+    The reader never waits for who takes them.
 
     Raises:
         DriverError: charon cannot be reached, or is gone.
@@ -88,8 +92,13 @@ async def listen(path: str, names: list[str]) -> AsyncIterator[tuple[str, Any]]:
 
     def read(sock: socket.socket) -> None:
         try:
-            for kind, message in vici.Session(sock).listen(names):
-                loop.call_soon_threadsafe(queue.put_nowait, (kind.decode(), message))
+            registered = False
+            for kind, message in vici.Session(sock).listen(names, _SILENCE):
+                if kind is not None:
+                    loop.call_soon_threadsafe(queue.put_nowait, (kind.decode(), message))
+                elif not registered:
+                    registered = True
+                    loop.call_soon_threadsafe(queue.put_nowait, ("", {}))
             lost: Exception = EOFError("the connection was closed")
         except (OSError, EOFError, vici.exception.SessionException) as error:
             lost = error

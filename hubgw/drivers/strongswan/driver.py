@@ -85,8 +85,11 @@ class StrongswanDriver:
                 return
 
     async def events(self) -> AsyncIterator[str]:
-        """Yields the name of a connection whenever an SA of it came or went. Raises DriverError when charon is gone."""
-        async for _, message in listen(self._path, _EVENTS):
+        """Yields the name of a connection whenever an SA of it came or went, and an empty one when events have begun to
+        come: what came and went before is for the caller to look at. Raises DriverError when charon is gone."""
+        async for kind, message in listen(self._path, _EVENTS):
+            if not kind:
+                yield ""
             for name in message:
                 if name != "up":
                     yield name

@@ -1,6 +1,7 @@
 """What is dialled, when, and what is ended."""
 
 import asyncio
+import time
 from pathlib import Path
 
 import pytest
@@ -137,8 +138,6 @@ def test_tunnels_on_sas_of_a_dead_charon_get_successors(tmp_path: Path, clock: C
         dialler = Dialler(rig.reconciler, rig.machine.drivers.strongswan, rig.journal)
         await dialler.round()
         assert rig.machine.strongswan.initiated == []
-        import time  # noqa: PLC0415
-
         rig.machine.strongswan.restart(time.time() - 5)
         rig.machine.strongswan.objects |= {obj.key: obj for obj in rig.reconciler.state.wanted if "Ike" in obj.key[0]}  # type: ignore[operator]
         await rig.reconciler.reconcile()

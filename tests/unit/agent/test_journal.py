@@ -45,7 +45,8 @@ def test_a_fault_is_logged_with_its_traceback_and_told_without(caplog: pytest.Lo
     except KeyError as fault:
         journal.record("agent.fault", level=logging.ERROR, fault=fault, step="pass")
     assert journal.events()[0].text == "step=pass"
-    assert "Traceback" in json.loads(JsonFormatter().format(caplog.records[0]))["exception"]
+    line = json.loads(JsonFormatter().format(caplog.records[0]))
+    assert "test_journal.py" in line["traceback"] and "test_journal.py" in caplog.text
 
 
 def test_a_foreign_record_is_a_line_too() -> None:
