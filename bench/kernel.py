@@ -129,6 +129,9 @@ def _readers(charon: Charon) -> dict[str, tuple[str, ...]]:
 def _first_rows(bench: Bench) -> list[Row]:
     by_hand = median(sum(times.values()) for times in bench.by_hand)
     work = f"first apply of {bench.count} sites, {sum(bench.objects.values())} objects"
+    pairs = [
+        (one["seconds"]["pass"], sum(times.values())) for one, times in zip(bench.firsts, bench.by_hand, strict=True)
+    ]
     return [
         Row(
             "a",
@@ -136,7 +139,8 @@ def _first_rows(bench: Bench) -> list[Row]:
             median(one["seconds"]["pass"] for one in bench.firsts),
             by_hand,
             FIRST_GOAL,
-            detail=f"ours: {_parts(bench.firsts, 'pass')}; anchor: {_medians(bench.by_hand)}; {_processes(bench)}",
+            detail=f"ours: {_parts(bench.firsts, 'pass')}; anchor: {_medians(bench.by_hand)}; {_rounds(pairs)}; "
+            f"{_processes(bench)}",
         ),
         Row(
             "a.file",
@@ -155,7 +159,11 @@ def _no_op_rows(bench: Bench) -> list[Row]:
     whole = median(sum(one.values()) for one in bench.readers)
     writes = max(one["writes"] for one in bench.passes)
     work = f"no-op pass over {bench.count} sites"
-    detail = f"{_parts(bench.passes, 'pass')}; {writes} writes by its own count"
+    pairs = [
+        (one["seconds"]["pass"], times["ip route"] + times["list-conns"])
+        for one, times in zip(bench.passes, bench.readers, strict=True)
+    ]
+    detail = f"{_parts(bench.passes, 'pass')}; {_rounds(pairs)}; {writes} writes by its own count"
     return [
         Row("b", f"{work} / ip route, list-conns", ours, narrow, NO_OP_GOAL, detail=detail),
         Row("b.same", "  / reading the same objects", ours, whole, detail=_medians(bench.readers)),
@@ -242,6 +250,11 @@ def _profile(bench: Bench, missed: Sequence[str]) -> None:
 
 def _before(answers: Sequence[Mapping[str, Any]]) -> float:
     return median(float(one["total"] - one["seconds"]["pass"] - one["seconds"]["commit"]) for one in answers)
+
+
+def _rounds(pairs: Sequence[tuple[float, float]]) -> str:
+    """The ratios one by one: far apart, others were at work on the machine."""
+    return f"each time: {', '.join(f'{ours / by_hand:.2f}x' for ours, by_hand in pairs)}"
 
 
 def _processes(bench: Bench) -> str:

@@ -1,18 +1,15 @@
 """Connections and preshared keys in charon: plan objects <-> VICI. What is not ours by its name is never touched."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
 
-import vici
-
-from hubgw.drivers.base import DriverError
 from hubgw.drivers.strongswan import codec
-from hubgw.drivers.strongswan.client import Client, Refused, connect, listen
+from hubgw.drivers.strongswan.client import Client, Request, Session, connect, listen
 from hubgw.drivers.strongswan.codec import IkeSa
 from hubgw.drivers.strongswan.ledger import Ledger
 from hubgw.names import Secret
-from hubgw.plan.types import Delete, IkeConnection, IkeSecret, Object, Op, OpError, Update
+from hubgw.plan.types import Create, Delete, IkeConnection, IkeSecret, Object, Op, OpError, Update
 
 _EVENTS = ["ike-updown", "child-updown"]
 _RETRY = 0.2  # seconds between attempts to reach a charon that is not there
@@ -67,12 +64,12 @@ class StrongswanDriver:
         Returns why charon would not, or an empty string.
         """
         order = {"ike": name, "timeout": _LATER} | ({"child": name} if child else {})
-        return await self._commands.call(lambda session: _try(session, "initiate", order))
+        return await self._commands.call(lambda session: session.refusals([("initiate", order)])[0])
 
     async def terminate(self, ike_sa: int) -> str:
         """Starts to end one IKE SA. Returns why charon would not, or an empty string."""
         order = {"ike-id": str(ike_sa), "force": "yes", "timeout": _LATER}
-        return await self._commands.call(lambda session: _try(session, "terminate", order))
+        return await self._commands.call(lambda session: session.refusals([("terminate", order)])[0])
 
     async def reachable(self) -> None:
         """Returns when charon's socket can be connected to."""
@@ -94,7 +91,7 @@ class StrongswanDriver:
                 if name != "up":
                     yield name
 
-    def _observe(self, session: vici.Session) -> list[Object]:
+    def _observe(self, session: Session) -> list[Object]:
         known = self._ledger.of(codec.started(session.stats()))
         names = codec.connection_names(session.get_conns())
         for name in known.keys() - names:
@@ -105,7 +102,7 @@ class StrongswanDriver:
         self._ledger.save()
         return [*found, *(IkeSecret(id_, (), Secret("")) for id_ in codec.secrets(session.get_shared()))]
 
-    def _read_back(self, session: vici.Session, names: set[str]) -> None:
+    def _read_back(self, session: Session, names: set[str]) -> None:
         """Adopts connections that the ledger does not know."""
         unknown = IkeConnection("", 0, "", "", "", "", (), (), 0, 0, 0, 0)
         for message in session.list_conns():
@@ -113,48 +110,40 @@ class StrongswanDriver:
                 wanted = self._wanted.get(name, unknown)
                 self._ledger.put(codec.read_back(message[name], codec.named(wanted, name)))
 
-    def _apply(self, session: vici.Session, ops: Sequence[Op]) -> list[OpError]:
-        errors = [OpError(op, reason) for op in ops if (reason := self._carry_out(session, op))]
+    def _apply(self, session: Session, ops: Sequence[Op]) -> list[OpError]:
+        requests = [_requests(op) for op in ops]
+        answers = iter(session.refusals([request for of_op in requests for request in of_op]))
+        errors = []
+        for op, of_op in zip(ops, requests, strict=True):
+            # Only the first request of an op decides: what it unloads or ends may be gone already.
+            refusal, *_ = [next(answers) for _ in of_op]
+            if isinstance(op, Delete):
+                self._ledger.drop(str(op.old.key[1]))
+            elif refusal:
+                errors.append(OpError(op, refusal))
+            elif isinstance(op.new, IkeConnection):
+                self._ledger.put(op.new)
         self._ledger.save()
         return errors
 
-    def _carry_out(self, session: vici.Session, op: Op) -> str:
-        match op:
-            case Delete(IkeConnection(name)):
-                self._ledger.drop(name)
-                _try(session, "unload-conn", {"name": name})
-                _end(session, name)
-            case Delete(IkeSecret(id_)):
-                _try(session, "unload-shared", {"id": id_})
-            case Delete():
-                raise DriverError(f"strongswan: {op.old.key} is not charon's")
-            case _:
-                return self._load(session, op)
-        return ""
 
-    def _load(self, session: vici.Session, op: Op) -> str:
-        new = op.new if not isinstance(op, Delete) else op.old
-        if isinstance(new, IkeSecret):
-            return _try(session, "load-shared", codec.encode_secret(new))
-        if not isinstance(new, IkeConnection):
-            raise DriverError(f"strongswan: {new.key} is not charon's")
-        if reason := _try(session, "load-conn", codec.encode_connection(new)):
-            return reason
-        self._ledger.put(new)
-        if isinstance(op, Update) and isinstance(op.old, IkeConnection) and codec.other_ends(op.old, new):
-            _end(session, new.name)
-        return ""
+def _requests(op: Op) -> list[Request]:
+    """Returns what an operation asks of charon; of what changes its ends, or goes, the SAs go too."""
+    match op:
+        case Create(IkeSecret() as new) | Update(_, IkeSecret() as new):
+            return [("load-shared", codec.encode_secret(new))]
+        case Create(IkeConnection() as new):
+            return [("load-conn", codec.encode_connection(new))]
+        case Update(IkeConnection() as old, IkeConnection() as new):
+            ends = [_end(new.name)] if codec.other_ends(old, new) else []
+            return [("load-conn", codec.encode_connection(new)), *ends]
+        case Delete(IkeConnection(name)):
+            return [("unload-conn", {"name": name}), _end(name)]
+        case Delete(IkeSecret(id_)):
+            return [("unload-shared", {"id": id_})]
+        case _:
+            raise TypeError(f"strongswan: {op} is not charon's to carry out")
 
 
-def _end(session: vici.Session, name: str) -> None:
-    """Ends every IKE SA of a connection; there may be none."""
-    _try(session, "terminate", {"ike": name, "force": "yes", "timeout": _LATER})
-
-
-def _try(session: vici.Session, command: str, message: Mapping[str, object]) -> str:
-    """Makes one request and returns charon's refusal, or an empty string."""
-    try:
-        session.request(command, message)
-    except Refused as refused:
-        return str(refused)
-    return ""
+def _end(name: str) -> Request:
+    return "terminate", {"ike": name, "force": "yes", "timeout": _LATER}

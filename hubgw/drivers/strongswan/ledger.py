@@ -10,6 +10,10 @@ from pathlib import Path
 from hubgw.drivers.strongswan.codec import from_ledger, to_ledger
 from hubgw.plan.types import IkeConnection
 
+_SAME = 2.0
+"""Seconds by which charon's start may differ from itself: it tells now less its uptime, in whole seconds. One that
+came within that of its predecessor holds no connection, which get-conns shows."""
+
 
 class Ledger:
     """The connections that this charon was given, by name."""
@@ -23,7 +27,7 @@ class Ledger:
 
     def of(self, epoch: float) -> dict[str, IkeConnection]:
         """Returns the entries for the charon that started then; another's are dropped."""
-        if epoch != self._epoch:
+        if abs(epoch - self._epoch) > _SAME:
             self._epoch, self._saved = epoch, False
             self.connections.clear()
         return self.connections
