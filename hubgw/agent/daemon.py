@@ -66,7 +66,7 @@ def main(options: Options) -> int:
 
 async def _run(options: Options) -> None:
     try:
-        options.run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        options.run_dir.mkdir(mode=0o755, parents=True, exist_ok=True)
     except OSError as error:
         hint = "run the agent as root, or with another --run-dir"
         raise DriverError(f"{options.run_dir}: {error.strerror}; {hint}") from error
@@ -193,7 +193,7 @@ class Agent:
             await self._reconciler.follow()
         except DriverError:
             self._triggers.fire()
-        await self._dialler.round()
+        await self._dialler.round(moved=True)
 
     async def _dial(self) -> None:
         """Attempts that are due, and what no event tells: connections that somebody unloaded, a follow-up cut short."""

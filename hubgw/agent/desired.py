@@ -42,15 +42,16 @@ class Compiler:
         self._ruleset = ruleset
         self._node_name = node_name
         self._latest: Desired | None = None
+        self._compiling = asyncio.Lock()
         self._read: dict[str, tuple[Json, Resource]] = {}
         self._compiled: _Compiled | None = None
 
     async def latest(self) -> Desired:
         """Returns the newest generation's plan. Raises StoreError."""
-        head = self._store.head
-        if self._latest is None or self._latest.snapshot.generation != head:
-            self._latest = await asyncio.to_thread(self._compile, self._store.read())
-        return self._latest
+        async with self._compiling:
+            if self._latest is None or self._latest.snapshot.generation != self._store.head:
+                self._latest = await asyncio.to_thread(self._compile, self._store.read())
+            return self._latest
 
     def preview(self, inventory: Inventory, allocations: Allocations, last: Mapping[str, int] = {}) -> Plan:
         """Compiles resources that are not stored; what has no number yet gets one as the store would give it."""

@@ -9,10 +9,11 @@ a third. A branch that does not know childless SAs fails the first attempt; ever
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 
 from hubgw.agent.backoff import Backoff
 from hubgw.agent.journal import Journal
+from hubgw.agent.live import CHILD_UP
 from hubgw.agent.reconcile import Reconciler
 from hubgw.drivers.base import DriverError
 from hubgw.drivers.strongswan.codec import IkeSa, duplicates
@@ -24,7 +25,7 @@ LONGEST_DELAY = 30.0
 BURST = 100
 """Attempts in one round: charon's worker threads serve the branches' own attempts too."""
 
-CLEAN_UP_EVERY = 15.0  # seconds: all SAs of two thousand tunnels take a while to list
+LIST_EVERY = 15.0  # seconds: all SAs of two thousand tunnels take a while to list
 
 CHILD_WITHIN = 20.0
 """Seconds after which an IKE SA of ours that got no child is given up: more than all retransmissions of one message."""
@@ -46,15 +47,15 @@ class Dialler:
         self._attempts = Backoff(FIRST_DELAY, LONGEST_DELAY)
         self._cleanups = Backoff(DUPLICATES_AFTER, 16 * DUPLICATES_AFTER)
         self._asked: dict[int, float] = {}  # when a child was asked for, by unique id of its IKE SA
-        self._cleaned_up = 0.0
+        self._listed = 0.0
         self._busy = asyncio.Lock()
 
-    async def round(self) -> None:
-        """Does what is due. Does nothing while charon cannot be asked."""
+    async def round(self, *, moved: bool = False) -> None:
+        """Does what is due; `moved` says that SAs came or went. Does nothing while charon cannot be asked."""
         async with self._busy:
-            await self._round()
+            await self._round(moved)
 
-    async def _round(self) -> None:
+    async def _round(self, moved: bool) -> None:
         state = self._reconciler.state
         if state.desired is None or "strongswan" in state.unreachable:
             return
@@ -67,14 +68,17 @@ class Dialler:
         self._attempts.keep({tunnel.name for tunnel in tunnels})
         # A tunnel that the kernel carries on SAs of a charon that is gone is up, and wants successors.
         down = [tunnel for tunnel in tunnels if tunnel.name not in carried]
-        if not down and now - self._cleaned_up < CLEAN_UP_EVERY:
+        due = any(self._attempts.due(tunnel.name, now) for tunnel in down)
+        if not (moved or due or self._asked) and now - self._listed < LIST_EVERY:
             return
-        self._cleaned_up = now
+        self._listed = now
         try:
             sas = await self._strongswan.sas()
+            if {sa.connection for sa in sas if any(child.state in CHILD_UP for child in sa.children)} != set(carried):
+                await self._reconciler.follow()
             self._asked = {sa.uniqueid: self._asked[sa.uniqueid] for sa in sas if sa.uniqueid in self._asked}
             await self._dial(down, sas, now)
-            await self._clean_up(sas, now)
+            await self._clean_up(sas, {tunnel.name for tunnel in tunnels}, now)
         except DriverError as error:
             self._journal.record("charon.lost", level=logging.WARNING, reason=error)
 
@@ -87,7 +91,7 @@ class Dialler:
         for tunnel in down:
             mine = of_connection.get(tunnel.name, [])
             coming = (tunnel.local_address, tunnel.remote_address) in half_open
-            if waiting := [sa for sa in mine if sa.initiator and sa.state == "ESTABLISHED" and not sa.children]:
+            if waiting := [sa for sa in mine if _lacks_child(sa)]:
                 await self._second_step(tunnel, waiting, alone=len(mine) == 1 and not coming, now=now)
             elif not mine and not coming and left and self._attempts.due(tunnel.name, now):
                 left -= 1
@@ -98,17 +102,25 @@ class Dialler:
     async def _second_step(self, tunnel: TunnelOf, waiting: Sequence[IkeSa], *, alone: bool, now: float) -> None:
         for sa in waiting:
             asked = self._asked.get(sa.uniqueid)
-            if not alone or (asked is not None and now - asked > CHILD_WITHIN):
+            beaten = sa.initiator and not alone
+            if beaten or (asked is not None and now - asked > CHILD_WITHIN):
                 await self._strongswan.terminate(sa.uniqueid)
-            elif asked is None:
+            elif asked is None and alone:
                 self._asked[sa.uniqueid] = now
                 await self._initiate(tunnel, child=True)
 
     async def _initiate(self, tunnel: TunnelOf, *, child: bool) -> None:
         if reason := await self._strongswan.initiate(tunnel.name, child=child):
+            self._reconciler.state.last_errors[tunnel.name] = reason
             self._journal.record("tunnel.refused", tunnel.connection, tunnel=tunnel.name, reason=reason)
 
-    async def _clean_up(self, sas: Sequence[IkeSa], now: float) -> None:
+    async def _clean_up(self, sas: Sequence[IkeSa], wanted: Set[str], now: float) -> None:
+        """Ends SAs of connections that are gone: a peer's attempt may have chosen one just before; and duplicates."""
+        self._cleanups.keep(set(wanted))
+        for sa in sas:
+            if sa.connection and sa.connection not in wanted:
+                self._journal.record("tunnel.stray", tunnel=sa.connection, ike_sa=sa.uniqueid)
+                await self._strongswan.terminate(sa.uniqueid)
         connection_of = {sa.uniqueid: sa.connection for sa in sas}
         for uniqueid in duplicates(sas, DUPLICATE_AGE):
             name = connection_of[uniqueid]
@@ -116,3 +128,8 @@ class Dialler:
                 self._cleanups.failed(name, now)
                 self._journal.record("tunnel.duplicate", tunnel=name, ike_sa=uniqueid)
                 await self._strongswan.terminate(uniqueid)
+
+
+def _lacks_child(sa: IkeSa) -> bool:
+    """Tells whether an IKE SA waits for a child: one of ours at once, one of the branch's when it had its time."""
+    return sa.state == "ESTABLISHED" and not sa.children and (sa.initiator or sa.established >= CHILD_WITHIN)

@@ -6,7 +6,7 @@ from hubgw.agent.desired import Desired
 from hubgw.agent.live import states, summary
 from hubgw.agent.reconcile import Counters, State
 from hubgw.agent.service import Connection, Provisioning, ResourceStatus, RouteStatus, TunnelStatus
-from hubgw.plan.types import Group, Object, Plan, Route, Tiers, Tunnels, tunnel_interface
+from hubgw.plan.types import Group, Object, Plan, Route, Tiers, Tunnels, Vrf, tunnel_interface
 from hubgw.plan.words import via
 
 
@@ -18,7 +18,7 @@ def resource_statuses(desired: Desired, state: State) -> Iterator[ResourceStatus
         of_connection.setdefault(tunnel.connection, []).append(tunnels[tunnel.name])
     for resource in desired.inventory.by_key.values():
         is_connection = resource.type == "vpnGateways/vpnConnections"
-        provisioning, reason = _provisioning(resource.id, desired, state)
+        provisioning, reason = _provisioning(resource.id, desired, state, is_connection)
         yield ResourceStatus(
             id=resource.id,
             body=resource.to_json(secrets=False),
@@ -28,12 +28,13 @@ def resource_statuses(desired: Desired, state: State) -> Iterator[ResourceStatus
         )
 
 
-def _provisioning(resource: str, desired: Desired, state: State) -> tuple[Provisioning, str]:
+def _provisioning(resource: str, desired: Desired, state: State, is_connection: bool) -> tuple[Provisioning, str]:
     if state.desired is None or state.desired.snapshot.generation != desired.snapshot.generation:
         return Provisioning.UPDATING, ""
     if reason := state.failures.get(resource):
         return Provisioning.FAILED, reason
-    return Provisioning.SUCCEEDED, ""
+    away = [reason for driver, reason in state.unreachable.items() if is_connection or driver != "strongswan"]
+    return (Provisioning.UPDATING, "; ".join(away)) if away else (Provisioning.SUCCEEDED, "")
 
 
 def tunnel_statuses(plan: Plan, state: State, counters: Counters) -> Iterator[TunnelStatus]:
@@ -68,7 +69,7 @@ def route_statuses(plan: Plan, seen: Iterable[Object]) -> Iterator[RouteStatus]:
     """Yields every route of ours that the kernel has, by table and prefix."""
     objects = list(seen)
     active: dict[Tiers, tuple[int, ...]] = {obj.tiers: obj.active for obj in objects if isinstance(obj, Group)}
-    vrf_of = {obj.table: obj.name for obj in plan.objects if hasattr(obj, "table") and hasattr(obj, "name")}
+    vrf_of = {obj.table: obj.name for obj in plan.objects if isinstance(obj, Vrf)}
     hub_of = {table: plan.owners[("Vrf", name)][0] for table, name in vrf_of.items()}
     routes = [obj for obj in objects if isinstance(obj, Route)]
     for route in sorted(routes, key=lambda route: (route.table, route.prefix.version, route.prefix, route.metric)):

@@ -57,6 +57,7 @@ class State:
     since: dict[str, float] = field(default_factory=dict)  # epoch seconds, by name of the tunnel
     last_errors: dict[str, str] = field(default_factory=dict)  # by name of the tunnel
     in_sync: bool = False  # everything was observed in one pass since the agent started
+    loaded: frozenset[str] = frozenset()  # names of the IKE connections that charon has taken
     whole: bool = False  # the last pass left nothing to do
     unfinished: bool = False  # what was followed since left something to do
     passes: int = 0
@@ -94,6 +95,10 @@ class Reconciler:
             if settled:
                 self._tell(ops, moved=up != state.up)
             state.desired, state.wanted = desired, wanted
+            refused = {target(error.op) for error in errors}
+            state.loaded = frozenset(
+                obj.name for obj in wanted if isinstance(obj, IkeConnection) and obj not in refused
+            )
             self._note(sas, up)
             state.passes, state.writes, state.seconds = state.passes + 1, len(ops), time.monotonic() - begun
             state.whole = not errors and not state.unreachable
@@ -101,10 +106,12 @@ class Reconciler:
 
     async def follow(self) -> None:
         """Takes tunnels that came up or went down into, or out of, the routes that they serve. Raises DriverError."""
+        state = self.state
+        if state.desired is None:
+            return
+        if self._lock.locked():
+            await self._follow_at_once(state.desired.plan)
         async with self._lock:
-            state = self.state
-            if state.desired is None:
-                return
             errors: list[OpError] = []
             away = set(state.unreachable)
             sas = await self._sas()
@@ -115,6 +122,16 @@ class Reconciler:
                 state.wanted = wanted
             state.unfinished = state.unfinished or bool(errors) or not state.unreachable.keys() <= away
             self._note(sas, up)
+
+    async def _follow_at_once(self, plan: Plan) -> None:
+        """Gives the groups their members while a pass is under way, which may be long; what both write is verified
+        when it has ended."""
+        up = up_tunnels(plan.tunnels, await self._sas())
+        if up != self.state.up:
+            groups = [obj for obj in activate(plan, up) if isinstance(obj, Group)]
+            before = {obj.tiers: obj.active for obj in self.state.wanted if isinstance(obj, Group)}
+            changed = [group for group in groups if before.get(group.tiers, group.active) != group.active]
+            await self._drivers.netlink.set_active(changed)
 
     async def counters(self) -> Counters:
         """Returns what the kernel and charon count, as far as they answer."""
@@ -131,9 +148,7 @@ class Reconciler:
         """Tells whether somebody unloaded a connection of ours from charon, which sends no event for it."""
         if self.state.desired is None or "strongswan" in self.state.unreachable:
             return False
-        ours = {obj.name for obj in self.state.desired.plan.objects if isinstance(obj, IkeConnection)}
-        failed = bool(self.state.failures)
-        return not failed and bool(ours - await self._drivers.strongswan.connections())
+        return bool(self.state.loaded - await self._drivers.strongswan.connections())
 
     async def observe_kernel(self) -> list[Object]:
         """Returns links, addresses, nexthops and routes as they are now. Raises DriverError."""
@@ -215,6 +230,8 @@ class Reconciler:
             if state.tunnels.get(tunnel.name) != new:
                 state.since[tunnel.name] = sas.now
             # A charon that cannot be asked leaves the state unknown, and the tunnel up.
+            if tunnel.nexthop in up:
+                state.last_errors.pop(tunnel.name, None)
             if (tunnel.nexthop in up) != (tunnel.nexthop in before):
                 self._journal.record(
                     "tunnel.up" if tunnel.nexthop in up else "tunnel.down",

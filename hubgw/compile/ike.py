@@ -55,11 +55,14 @@ def compile_ike(tunnel: TunnelOf, local_id: str, remote_id: str, dpd_timeout: in
     )
 
 
-def compile_secret(name: str, owners: tuple[str, str], secret: Secret, secret_key: bytes) -> IkeSecret:
-    """Returns a tunnel's preshared key with both identities as its owners: without them it would match anybody.
+def compile_secret(name: str, remote_id: str, secret: Secret, secret_key: bytes) -> IkeSecret:
+    """Returns a tunnel's preshared key, owned by the branch's identity alone.
+
+    charon takes a key that is owned by either end, and tries all of them: with the hub's address among the owners, any
+    branch could be any other with its own key.
 
     The id carries a keyed digest, so that a changed key is a changed id, and the id tells nothing of the key.
     """
-    text = "\0".join((*owners, secret.reveal())).encode()
+    text = f"{remote_id}\0{secret.reveal()}".encode()
     digest = hmac.new(secret_key, text, hashlib.sha256).hexdigest()[:16]
-    return IkeSecret(f"{name}-{digest}", tuple(sorted(owners)), secret)
+    return IkeSecret(f"{name}-{digest}", (remote_id,), secret)

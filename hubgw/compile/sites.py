@@ -59,7 +59,7 @@ def _compile_connection(
             draft.tunnels.append(tunnel)
             draft.add(Tunnel(tunnel.name, tunnel.nexthop, hosted.vrf, mtu, alias), *owners)
             draft.add(Nexthop(tunnel.nexthop, tunnel.name), *owners)
-            draft.add(compile_secret(tunnel.name, (local_id, remote_id), key, secret_key), *owners)
+            draft.add(compile_secret(tunnel.name, remote_id, key, secret_key), *owners)
             draft.add(compile_ike(tunnel, local_id, remote_id, dpd_timeout), *owners)
             nexthops.append(tunnel.nexthop)
     return nexthops

@@ -222,7 +222,7 @@ class Element:
 
 @dataclass(frozen=True, slots=True)
 class IkeSecret:
-    """A preshared key and its owners, the identities of both ends.
+    """A preshared key and its owners: the identities that may use it to authenticate themselves.
 
     `id` changes with the secret, which charon never gives back, so that comparing ids compares secrets.
     """

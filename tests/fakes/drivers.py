@@ -326,9 +326,10 @@ def ike_sa(
     spi: str = "a1",
     initiator: bool = True,
     ends: tuple[str, str] = ("198.51.100.10", "192.0.2.2"),
+    established: int = 100,
 ) -> IkeSa:
     """An IKE SA of the connection of this name."""
-    return IkeSa(name, uniqueid, state, initiator, *ends, "", "", spi, "b1", 100, children)
+    return IkeSa(name, uniqueid, state, initiator, *ends, "", "", spi, "b1", established, children)
 
 
 def kernel_sa(name: str, spi: int, add_time: int) -> KernelSa:

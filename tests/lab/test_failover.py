@@ -13,9 +13,9 @@ DETECTED = 45.0  # seconds: the default of dpdTimeoutSeconds
 
 
 @contextmanager
-def black_hole(lab: Lab, branch: str, gateway: str) -> Iterator[None]:
-    """Drops all between a branch and one gateway instance on the underlay, without a word to either."""
-    address = lab.branches[branch].address
+def black_hole(lab: Lab, branch: str, *gateways: str) -> Iterator[None]:
+    """Drops all between a branch and gateway instances on the underlay, without a word to either."""
+    address, hub = lab.branches[branch].address, ", ".join(gateways)
     lab.isp.run(
         "nft",
         "-f",
@@ -24,8 +24,8 @@ def black_hole(lab: Lab, branch: str, gateway: str) -> Iterator[None]:
         table ip hole {{
           chain forward {{
             type filter hook forward priority 0;
-            ip saddr {address} ip daddr {gateway} drop
-            ip saddr {gateway} ip daddr {address} drop
+            ip saddr {address} ip daddr {{ {hub} }} drop
+            ip saddr {{ {hub} }} ip daddr {address} drop
           }}
         }}""",
     )
@@ -52,6 +52,46 @@ def test_a_dead_tunnel_leaves_its_group_and_comes_back_by_itself(lab: Lab) -> No
     lab.hub.wait_connected("branch1/0", seconds=60)
     br1.node.ip("route replace 10.0.0.0/8 src 10.1.0.1 nexthop dev t0 nexthop dev t1")
     assert pings(lab.vnets["vnet1"], "10.50.0.4", br1.lan)
+
+
+_BACKUP = """\
+type: vpnSites
+name: branch2
+location: westeurope
+properties:
+  virtualWan: wan1
+  addressSpace: {addressPrefixes: [10.2.0.0/24, 10.1.0.0/24]}
+  vpnSiteLinks: [{name: link1, properties: {ipAddress: 192.0.2.6}}]
+---
+{type: settings, name: first, properties: {resource: vpnSites/branch1, priority: 1}}
+---
+{type: settings, name: second, properties: {resource: vpnSites/branch2, priority: 2}}
+"""
+
+
+def test_a_backup_site_serves_the_prefix_while_the_first_is_down(lab: Lab) -> None:
+    br1, br2 = lab.branches["br1"], lab.branches["br2"]
+    first, backup = (
+        sorted(lab.hub.tunnel(name, instance)["name"] for instance in (0, 1)) for name in ("branch1", "branch2")
+    )
+
+    def serving() -> list[str]:
+        routes = lab.hub.show("route")
+        return sorted(next(r["nexthops"] for r in routes if r["prefix"] == "10.1.0.0/24" and "hub1" in r["hub"]))
+
+    br2.node.ip("addr add 10.1.0.1/32 dev lan")
+    try:
+        lab.hub.apply_text(_BACKUP)
+        assert serving() == first
+        with black_hole(lab, "br1", *br1.gateways):
+            wait_for("the backup serves", lambda: serving() == backup, DETECTED + 15)
+            assert pings(lab.vnets["vnet1"], "10.50.0.4", "10.1.0.1")
+        wait_for("the first serves again", lambda: serving() == first, 60)
+        assert pings(lab.vnets["vnet1"], "10.50.0.4", "10.1.0.1")
+    finally:
+        br2.node.ip("addr del 10.1.0.1/32 dev lan")
+        lab.hub.apply("wan1.yaml")
+        lab.hub.run("delete", "settings/first", "settings/second", "--yes")
 
 
 def test_no_tunnel_is_closed_and_not_in_clear(lab: Lab) -> None:

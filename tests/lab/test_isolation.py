@@ -81,12 +81,12 @@ def test_a_spoofed_source_is_dropped_and_counted_at_its_tunnel(lab: Lab) -> None
     other = lab.hub.tunnel("branch2", 0)["spoofed"]
     listener = Listener(vnet1, "spoofed-by-br1")
     br1.ip("route add 10.50.0.4/32 dev t0 table 78")
-    br1.ip("rule add from 10.2.0.77 lookup 78")
+    br1.ip("rule add to 10.50.0.4 lookup 78")
     try:
         send_raw(br1, marked_packet("10.2.0.77", "10.50.0.4", "spoofed-by-br1"), "10.50.0.4", count=7)
         wait_for("counted", lambda: lab.hub.tunnel("branch1", 0)["spoofed"] - before[0] >= 7)
     finally:
-        br1.ip("rule del from 10.2.0.77 lookup 78")
+        br1.ip("rule del to 10.50.0.4 lookup 78")
         br1.ip("route del 10.50.0.4/32 dev t0 table 78")
     assert listener.stop() == 0
     assert lab.hub.tunnel("branch1", 1)["spoofed"] == before[1], "counted at the tunnel that it came through"

@@ -5,11 +5,11 @@ and routes moved to them, never a packet. It does no netlink.
 """
 
 import json
-import os
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from hubgw.drivers import ledger_file
 from hubgw.plan.types import GROUPS, Tiers
 
 _BLACKHOLE: Final = GROUPS[0]
@@ -55,14 +55,8 @@ class Ledger(Mapping[Tiers, int]):
         self._numbers = {tiers: number for number, tiers in self.names.items()}
 
     def save(self) -> None:
-        """Replaces the file at once, readable by its owner only."""
-        entries = [[number, tiers] for tiers, number in self._numbers.items()]
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        partial = self._path.with_name(f"{self._path.name}.new")
-        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            json.dump(entries, file)
-        partial.replace(self._path)
+        """Replaces the file."""
+        ledger_file.write(self._path, json.dumps([[number, tiers] for tiers, number in self._numbers.items()]))
 
 
 def _read(path: Path) -> list[tuple[Tiers, int]]:

@@ -135,7 +135,8 @@ async def listen(path: str, names: list[str]) -> AsyncIterator[tuple[str, Any]]:
 
     worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="vici-events")
     try:
-        sock = connect(path, None)
+        sock = await asyncio.to_thread(connect, path, DEADLINE)
+        sock.settimeout(None)
     except OSError as error:
         raise DriverError(f"charon: {path}: {error}; is strongSwan running?") from error
     try:

@@ -46,8 +46,11 @@ class StrongswanDriver:
         return await self._commands.call(lambda session: codec.connection_names(session.get_conns()))
 
     async def sas(self) -> list[IkeSa]:
-        """Returns the IKE SAs of our connections, with their children."""
-        return await self._commands.call(lambda session: list(codec.ike_sas(session.list_sas({"noblock": "yes"}))))
+        """Returns the IKE SAs of our connections, with their children.
+
+        Never `noblock`: charon would leave out every SA that a worker is at, and a tunnel would look down.
+        """
+        return await self._commands.call(lambda session: list(codec.ike_sas(session.list_sas())))
 
     async def started(self) -> float:
         """Returns when this charon started, in epoch seconds."""
@@ -75,7 +78,7 @@ class StrongswanDriver:
         """Returns when charon's socket can be connected to."""
         while True:
             try:
-                connect(self._path, 5).close()
+                (await asyncio.to_thread(connect, self._path, _RETRY)).close()
             except OSError:
                 await asyncio.sleep(_RETRY)
             else:

@@ -4,9 +4,9 @@ An entry is good for the charon that it was loaded into, known by its start. The
 """
 
 import json
-import os
 from pathlib import Path
 
+from hubgw.drivers import ledger_file
 from hubgw.drivers.strongswan.codec import from_ledger, to_ledger
 from hubgw.plan.types import IkeConnection
 
@@ -42,15 +42,11 @@ class Ledger:
         self._saved = self.connections.pop(name, None) is None and self._saved
 
     def save(self) -> None:
-        """Replaces the file where something changed, readable by root alone."""
+        """Replaces the file where something changed."""
         if self._saved:
             return
-        text = json.dumps({"epoch": self._epoch, "connections": [to_ledger(one) for one in self.connections.values()]})
-        new = self._path.with_name(self._path.name + ".new")
-        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(text)
-        new.replace(self._path)
+        entries = [to_ledger(one) for one in self.connections.values()]
+        ledger_file.write(self._path, json.dumps({"epoch": self._epoch, "connections": entries}))
         self._saved = True
 
     def _read(self) -> None:

@@ -96,6 +96,35 @@ def test_an_ike_sa_gets_its_child_once_it_is_alone(tmp_path: Path, clock: Clock)
     run(case())
 
 
+def test_a_branchs_ike_sa_without_a_child_gets_one_when_it_had_its_time(tmp_path: Path, clock: Clock) -> None:
+    async def case() -> None:
+        rig, dialler = await started(tmp_path)
+        charon = rig.machine.strongswan
+        charon.ike = [
+            ike_sa("hgt1", uniqueid=5, initiator=False, established=5),
+            ike_sa("hgt2", uniqueid=6, initiator=False, established=5_000),
+        ]
+        await dialler.round()
+        assert ("hgt1", True) not in charon.initiated
+        assert ("hgt2", True) in charon.initiated
+        clock.now += CHILD_WITHIN + 1
+        await dialler.round(moved=True)
+        assert charon.terminated == [6]
+
+    run(case())
+
+
+def test_an_ike_sa_of_a_connection_that_is_gone_is_ended(tmp_path: Path, clock: Clock) -> None:
+    async def case() -> None:
+        rig, dialler = await started(tmp_path)
+        charon = rig.machine.strongswan
+        charon.ike = [ike_sa("hgt99", uniqueid=9), ike_sa("", uniqueid=10)]
+        await dialler.round(moved=True)
+        assert charon.terminated == [9]
+
+    run(case())
+
+
 def test_a_charon_without_the_configuration_is_not_asked(tmp_path: Path, clock: Clock) -> None:
     async def case() -> None:
         rig = Rig(tmp_path)

@@ -120,17 +120,17 @@ def test_a_dead_branch_is_found_within_its_timeout(timeout: int | None, delay: i
     assert compile_ike(TUNNEL, "a", "b", timeout).dpd_delay == delay
 
 
-def test_the_id_of_a_key_changes_with_the_key_its_owners_and_the_store_alone() -> None:
-    def id_(name: str, ends: tuple[str, str], key: str, store: bytes) -> str:
-        return compile_secret(name, ends, Secret(key), store).id
+def test_the_id_of_a_key_changes_with_the_key_its_owner_and_the_store_alone() -> None:
+    def id_(name: str, owner: str, key: str, store: bytes) -> str:
+        return compile_secret(name, owner, Secret(key), store).id
 
-    one = id_("hgt1", ("a", "b"), "x" * 16, b"store")
-    assert one == id_("hgt1", ("a", "b"), "x" * 16, b"store")
+    one = id_("hgt1", "b", "x" * 16, b"store")
+    assert one == id_("hgt1", "b", "x" * 16, b"store")
     others = {
-        id_("hgt1", ("a", "b"), "y" * 16, b"store"),
-        id_("hgt1", ("a", "c"), "x" * 16, b"store"),
-        id_("hgt1", ("a", "b"), "x" * 16, b"other"),
-        id_("hgt2", ("a", "b"), "x" * 16, b"store"),
+        id_("hgt1", "b", "y" * 16, b"store"),
+        id_("hgt1", "c", "x" * 16, b"store"),
+        id_("hgt1", "b", "x" * 16, b"other"),
+        id_("hgt2", "b", "x" * 16, b"store"),
     }
     assert len(others | {one}) == 5
     assert one.startswith("hgt1-") and "x" * 4 not in one
