@@ -4,22 +4,24 @@ Every answer is JSON, errors in Azure's shape. It decides nothing about resource
 logs a body or the text of an exception: either may hold a secret.
 """
 
+import asyncio
 import logging
 import os
 import socket
 import stat
 import struct
-import traceback
 from contextlib import suppress
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, cast
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from hubgw.agent import http_azure, http_own
 from hubgw.agent.http_answers import PEER, SERVICE, Peer, error, refused
+from hubgw.agent.logs import frames
 from hubgw.agent.service import Refused, Service
 
 LOG = logging.getLogger("hubgw")
@@ -42,9 +44,11 @@ class Server:
 
     path: Path
     runner: web.AppRunner
+    listener: asyncio.Server
 
     async def close(self) -> None:
         """Ends the connections and takes the socket away."""
+        self.listener.close()
         await self.runner.cleanup()
         with suppress(FileNotFoundError):
             self.path.unlink()
@@ -59,10 +63,12 @@ async def serve(service: Service, path: Path, group: int | None) -> Server:
         SocketError: the socket cannot be made.
     """
     bound = listen(path, group)
-    runner = web.AppRunner(application(service, group), access_log=None, shutdown_timeout=2)
+    runner = web.AppRunner(application(service, group), shutdown_timeout=2)
     await runner.setup()
-    await web.SockSite(runner, bound).start()
-    return Server(path, runner)
+    manager = cast(web.Server, runner.server)  # None only before setup
+    loop = asyncio.get_running_loop()
+    listener = await loop.create_server(lambda: _Connection(manager, loop=loop), sock=bound, backlog=_BACKLOG)
+    return Server(path, runner, listener)
 
 
 def application(service: Service, group: int | None) -> web.Application:
@@ -88,9 +94,11 @@ def listen(path: Path, group: int | None) -> socket.socket:
     bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     umask = os.umask(0o117)
     try:
-        # 0755 whatever the mask: who may connect is said by the socket's own mode.
-        if not path.parent.is_dir():
+        made = not path.parent.is_dir()
+        if made:
             path.parent.mkdir(parents=True)
+        # 0755 whatever the mask: who may connect is said by the socket's own mode.
+        if made or (group is not None and _shuts_out(path.parent, group)):
             path.parent.chmod(0o755)
         with suppress(FileNotFoundError):
             if not stat.S_ISSOCK(path.lstat().st_mode):
@@ -109,6 +117,42 @@ def listen(path: Path, group: int | None) -> socket.socket:
     finally:
         os.umask(umask)
     return bound
+
+
+def _shuts_out(directory: Path, group: int) -> bool:
+    """Tells whether a directory of our user and name lets the group not pass; what others made is not ours to open."""
+    status = directory.stat()
+    passes = status.st_mode & stat.S_IXOTH or (status.st_gid == group and status.st_mode & stat.S_IXGRP)
+    return directory.name == GROUP and status.st_uid == os.geteuid() and not passes
+
+
+class _Connection(web.RequestHandler):
+    """A client's connection; aiohttp's own answers, and its log, quote the bytes of a request that it cannot read."""
+
+    __slots__ = ()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        if status == HTTPStatus.BAD_REQUEST:
+            LOG.warning("http.unreadable error=%s", type(exc).__name__, extra={"event": "http.unreadable"})
+            response = _unreadable()
+        else:
+            response = _failed(exc, request.path)
+        if request.writer.output_size > 0:
+            raise ConnectionError("a part of the answer is sent")
+        response.force_close()
+        return response
+
+    def log_exception(self, *args: Any, **kw: Any) -> None:
+        _failed(kw.get("exc_info"), "")
+
+    def log_access(self, request: web.BaseRequest, response: web.StreamResponse, time: float | None) -> None:
+        pass
 
 
 def peer_of(connection: socket.socket) -> Peer:
@@ -147,8 +191,17 @@ async def _only_json_errors(request: web.Request, handler: Handler) -> web.Strea
         return error(413, "RequestTooLarge", f"the request has more than {MAX_BODY >> 20} MiB; apply it in parts")
     except web.HTTPException as answer:
         return error(answer.status, "".join(answer.reason.split()), f"{request.method} {request.path}: {answer.reason}")
+    except web.RequestPayloadError:
+        return _unreadable()
     except Exception as failure:
-        frames = "".join(traceback.format_tb(failure.__traceback__))
-        kind = type(failure).__name__
-        LOG.error("http.failed error=%s path=%s\n%s", kind, request.path, frames, extra={"event": "http.failed"})
-        return error(500, "InternalServerError", f"{kind} in the agent; its log has where")
+        return _failed(failure, request.path)
+
+
+def _unreadable() -> web.Response:
+    return error(400, "BadRequest", "the request cannot be read: its head, length or encoding is not HTTP/1.1's")
+
+
+def _failed(failure: BaseException | None, path: str) -> web.Response:
+    kind = type(failure).__name__
+    LOG.error("http.failed error=%s path=%s\n%s", kind, path, frames(failure), extra={"event": "http.failed"})
+    return error(500, "InternalServerError", f"{kind} in the agent; its log has where")

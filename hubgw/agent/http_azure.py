@@ -73,7 +73,8 @@ async def json_object(request: web.Request) -> Json:
         body = json.loads(await request.read())
     except json.JSONDecodeError as fault:
         raise Refused(Refusal.INVALID, [f"body:{fault.lineno}: no JSON: {fault.msg} at column {fault.colno}"]) from None
-    except (UnicodeDecodeError, RecursionError) as fault:
+    # ValueError: bytes that are no UTF-8, or an integer of more digits than Python converts.
+    except (ValueError, RecursionError) as fault:
         raise Refused(Refusal.INVALID, [f"body: no JSON: {type(fault).__name__}"]) from None
     if not isinstance(body, dict):
         raise Refused(Refusal.INVALID, ["body: is no JSON object"])

@@ -80,7 +80,8 @@ def name(obj: Object) -> str:
         case Element(set_, item):
             return f"{_ELEMENTS.get(set_, set_)} {' '.join(item)}"
         case IkeSecret(id_, owners):
-            return f"preshared key {id_} of {' and '.join(owners)}"
+            # charon tells the ids of the keys that it has, and no owners.
+            return f"preshared key {id_} of {' and '.join(owners)}" if owners else f"preshared key {id_}"
         case IkeConnection(device, local_address=local, remote_address=remote):
             return f"IKE connection {device} {local} - {remote}"
         case _:

@@ -40,6 +40,16 @@ T = TypeVar("T")
 _NO_INTERFACE: Final = frozenset({"lo", "all", "default"})
 """The loopback, and what the kernel calls every interface's settings and those of new ones."""
 
+_ADDRESS_LIKE: Final = re.compile(r"[0-9.]+", re.ASCII)
+
+_NOT_ROUTED: Final = {
+    IPv4Network("0.0.0.0/8"): "unspecified",
+    IPv4Network("127.0.0.0/8"): "loopback",
+    IPv4Network("169.254.0.0/16"): "link-local",
+    IPv4Network("224.0.0.0/3"): "multicast and reserved",
+}
+"""What no router forwards or answers for as unicast (RFC 6890, RFC 5771)."""
+
 _PRINTABLE: Final = re.compile(r"[\x20-\x7e]*")
 
 
@@ -148,6 +158,9 @@ def _prefix(value: object) -> IPv4Network | IPv6Network:
         raise fault("the default route in an address space is not implemented yet")
     if "/" not in text:
         raise fault("expected a prefix with its length", f"write {prefix}")
+    for special, what in _NOT_ROUTED.items():
+        if prefix.subnet_of(special):
+            raise fault(f"the prefix is inside {special} ({what}), which is not routed", "leave it out")
     return prefix
 
 
@@ -161,14 +174,14 @@ def _address(value: object) -> IPv4Address | IPv6Address:
         raise fault("expected an IP address like 192.0.2.1") from None
     if address.version == 6:
         raise fault("IPv6 addresses are not implemented yet")
-    if (
-        address.is_multicast
-        or address.is_unspecified
-        or address.is_loopback
-        or address == IPv4Address("255.255.255.255")
-    ):
-        raise fault("expected the address of one host")
+    _check_host(address)
     return address
+
+
+def _check_host(address: IPv4Address) -> None:
+    for special, what in _NOT_ROUTED.items():
+        if address in special:
+            raise fault("expected the address of one host", f"{special} is {what}")
 
 
 def _interface_address(value: object) -> IPv4Interface | IPv6Interface:
@@ -185,6 +198,7 @@ def _interface_address(value: object) -> IPv4Interface | IPv6Interface:
         raise fault("expected a prefix length from 1 to 30 after the address")
     if address.ip in {address.network.network_address, address.network.broadcast_address}:
         raise fault("expected the address of one host, not of the network or of all hosts")
+    _check_host(address.ip)
     return address
 
 
@@ -205,6 +219,9 @@ def _interface_name(value: object) -> str:
     text = _text(value, "the name of an interface")
     if not INTERFACE.fullmatch(text):
         raise fault("an interface's name has 1 to 15 letters, digits and . _ -, and starts with a letter or digit")
+    # nft and ip take a name where they take an address or an index, and guess.
+    if _ADDRESS_LIKE.fullmatch(text):
+        raise fault("is an address or a number, and no name", "name an interface of the machine")
     if is_ours(text):
         raise fault("interfaces of this name belong to hubgw", "name an interface of the machine")
     if text in _NO_INTERFACE:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from hubgw.names import Secret
 from hubgw.resources.connection import VpnConnection, VpnGateway
 from hubgw.resources.hub import VirtualHub
 from hubgw.resources.problem import Path, nearest, shown
@@ -9,6 +10,7 @@ from hubgw.resources.report import Report, seconds, words
 from hubgw.resources.site import Link, VpnSite
 
 _SITE: Path = ("properties", "remoteVpnSite")
+_Use = tuple[VpnConnection, VpnSite, Link]
 
 
 def check_connections(report: Report) -> None:
@@ -76,24 +78,58 @@ def _link_connection(index: int) -> Path:
 def check_identities(report: Report) -> None:
     """The branches of a gateway differ in their IKE identities, which are their addresses where settings give none.
 
-    A preshared key is looked up by the identities of both ends, so two branches with one identity share one key.
+    Who a branch is, and so which tunnel is meant, is told by its identity alone.
     """
-    inventory = report.inventory
-    used = [(one, site, link) for one in inventory.connections for site, link in _links_of(report, one)]
-
-    def identity(link: Link) -> str:
-        return (inventory.remote_identity(link.key) or str(link.ip_address)).lower()
-
-    for pair in seconds(used, lambda one: (one[0].parent_key, identity(one[2]))):
+    for pair in seconds(_used(report), lambda one: (one[0].parent_key, _identity(report, one[2]))):
         (connection, site, link), (other, other_site, other_link) = report.later(*pair, key=lambda one: one[0].key)
         if site.key == other_site.key:
             continue
-        what = "address" if identity(link) == str(link.ip_address) else "remoteIdentity"
+        identity = _identity(report, link)
+        what = "address" if identity == str(link.ip_address) else "remoteIdentity"
         message = (
             f"link {link.name} of {report.placed(site, ())} has the {what} of link {other_link.name} of "
             f"{report.placed(other_site, ())}, and both connect to one gateway (the other by {words(other)})"
         )
-        report.add(connection, _SITE, message, shown(identity(link)), "give them different remoteIdentity in settings")
+        report.add(connection, _SITE, message, shown(identity), "give them different remoteIdentity in settings")
+
+
+def check_keys(report: Report) -> None:
+    """What connects to one identity has one key, over all gateways.
+
+    charon looks a preshared key up by the branch's identity alone: of two it would take either. Two connections of one
+    gateway to one identity are refused already, whatever their keys.
+    """
+    for pair in seconds(_used(report), lambda one: _identity(report, one[2])):
+        if _key(pair[0]) == _key(pair[1]):
+            continue
+        (connection, site, link), (other, other_site, other_link) = report.later(*pair, key=lambda one: one[0].key)
+        if connection.key != other.key and connection.parent_key == other.parent_key:
+            continue
+        than = "" if connection.key == other.key else f" than {report.placed(other, _SITE)}"
+        message = (
+            f"link {link.name} of {words(site)} has the identity of link {other_link.name} of {words(other_site)}, "
+            f"and {words(connection)} gives it another sharedKey{than}"
+        )
+        hint = "give both the same sharedKey"
+        if link.key != other_link.key:
+            hint = "give the links different remoteIdentity in settings, or both the same sharedKey"
+        report.add(connection, _SITE, message, shown(_identity(report, link)), hint)
+
+
+def _key(use: _Use) -> Secret | str:
+    """A use's key; where none is given one is made, which is like no other connection's."""
+    connection, _, link = use
+    own = [one.properties for one in connection.properties.vpn_link_connections]
+    given = next((one.shared_key for one in own if one.vpn_site_link.key == link.key), None)
+    return given or connection.properties.shared_key or connection.key
+
+
+def _identity(report: Report, link: Link) -> str:
+    return (report.inventory.remote_identity(link.key) or str(link.ip_address)).lower()
+
+
+def _used(report: Report) -> list[_Use]:
+    return [(one, site, link) for one in report.inventory.connections for site, link in _links_of(report, one)]
 
 
 def _links_of(report: Report, connection: VpnConnection) -> Iterator[tuple[VpnSite, Link]]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from ipaddress import IPv4Network, IPv6Network
 
+from hubgw.resources.base import Address
 from hubgw.resources.node import GatewayInstance, Node, VirtualNetworkAttachment
 from hubgw.resources.problem import Path, shown
 from hubgw.resources.report import Report, seconds, words
@@ -15,33 +16,41 @@ _Attachment = tuple[Node, Path, VirtualNetworkAttachment]
 
 def check_instances(report: Report) -> None:
     """An instance is hosted once, a gateway by one node, and every instance has addresses of its own."""
-    instances = list(_instances(report))
-    for node, path, instance in _second_node(instances):
+    hosted = list(instances(report))
+    for node, path, instance in _second_node(hosted):
         name = instance.vpn_gateway.name
         message = f"a second node for vpnGateway {name} is not implemented yet"
         report.add(node, (*path, "vpnGateway"), message, shown(name), "host both instances on one machine")
-    for (node, path, instance), (_, _, _) in seconds(instances, lambda it: (it[2].vpn_gateway.key, it[2].instance)):
+    for (node, path, instance), (_, _, _) in seconds(hosted, lambda it: (it[2].vpn_gateway.key, it[2].instance)):
         message = f"instance {instance.instance} of vpnGateway {instance.vpn_gateway.name} is hosted twice"
         report.add(node, (*path, "instance"), message, shown(instance.instance))
-    for (node, path, instance), (_, _, other) in seconds(instances, lambda it: it[2].public_address):
+    for (node, path, instance), (_, _, other) in seconds(hosted, lambda it: it[2].public_address):
         message = f"instance {other.instance} of vpnGateway {other.vpn_gateway.name} has this address already"
         hint = "each instance needs a public address of its own; a host with one hosts one instance"
         report.add(node, (*path, "publicAddress"), message, shown(instance.public_address), hint)
-    local = [one for one in instances if one[2].private_address is not None]
-    for (node, path, instance), (_, _, other) in seconds(local, lambda it: (it[0].key, it[2].private_address)):
+    for (node, path, instance), (_, _, other) in seconds(hosted, lambda it: (it[0].key, _local(it[2]))):
+        if instance.private_address is None and other.private_address is None:
+            continue
+        field = "publicAddress" if instance.private_address is None else "privateAddress"
         message = f"instance {other.instance} of vpnGateway {other.vpn_gateway.name} has this address already"
-        report.add(node, (*path, "privateAddress"), message, shown(instance.private_address))
+        hint = "each instance needs an address of its own on the machine"
+        report.add(node, (*path, field), message, shown(_local(instance)), hint)
 
 
-def _instances(report: Report) -> Iterator[_Instance]:
+def _local(instance: GatewayInstance) -> Address:
+    return instance.private_address or instance.public_address
+
+
+def instances(report: Report) -> Iterator[_Instance]:
+    """Yields every hosted instance with its node and path."""
     for node in report.inventory.nodes:
         for index, instance in enumerate(node.properties.gateway_instances):
             yield node, ("properties", "gatewayInstances", index), instance
 
 
-def _second_node(instances: list[_Instance]) -> Iterator[_Instance]:
+def _second_node(hosted: list[_Instance]) -> Iterator[_Instance]:
     hosts: dict[str, str] = {}
-    for node, path, instance in instances:
+    for node, path, instance in hosted:
         if hosts.setdefault(instance.vpn_gateway.key, node.key) != node.key:
             yield node, path, instance
 

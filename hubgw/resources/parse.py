@@ -169,12 +169,11 @@ def _tags(tags: Any, findings: list[Finding]) -> dict[str, str]:
         findings.append(Finding(("tags",), "expected a mapping of text to text", kind_of(tags)))
         return {}
     for name, value in tags.items():
+        path: Path = ("tags", name)
         if not isinstance(value, str):
-            findings.append(Finding(("tags", name), "expected text", shown(value), "put it in quotes"))
+            findings.append(Finding(path, "expected text", shown(value, path), "put it in quotes"))
         elif not (name + value).isprintable() or max(len(name), len(value)) > _TAG_LENGTH:
-            findings.append(
-                Finding(("tags", name), f"expected at most {_TAG_LENGTH} printable characters", shown(value))
-            )
+            findings.append(Finding(path, f"expected at most {_TAG_LENGTH} printable characters", shown(value, path)))
     return dict(tags)
 
 

@@ -7,7 +7,8 @@ reported once, by `check_references`.
 from collections.abc import Iterable
 
 from hubgw.resources.base import Resource
-from hubgw.resources.check_connections import check_connections, check_identities
+from hubgw.resources.check_addresses import check_own_addresses
+from hubgw.resources.check_connections import check_connections, check_identities, check_keys
 from hubgw.resources.check_nodes import check_attachments, check_instances
 from hubgw.resources.check_prefixes import check_prefixes
 from hubgw.resources.check_references import check_references
@@ -34,8 +35,10 @@ def validate(resources: Iterable[Resource], where: Where) -> tuple[Problem, ...]
     check_sites(report)
     check_connections(report)
     check_identities(report)
+    check_keys(report)
     check_prefixes(report)
     check_instances(report)
     check_attachments(report)
+    check_own_addresses(report)
     check_settings(report)
     return tuple(sorted(report.problems, key=lambda problem: (problem.file, problem.line, problem.path)))

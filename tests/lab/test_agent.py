@@ -84,6 +84,7 @@ def test_a_killed_charon_keeps_forwarding_and_its_sas_are_replaced_and_collected
     before = _spis(lab)
     with traffic(lab.vnets["vnet1"], "10.50.0.4", lab.branches["br1"].node, lab.branches["br1"].lan) as outcome:
         lab.hub.charon.kill()
+        wait_for("nobody knows", lambda: set(lab.hub.tunnels().values()) == {"Unknown"})
         lab.hub.charon.start()
 
         def replaced() -> bool:

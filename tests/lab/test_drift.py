@@ -48,10 +48,12 @@ def test_what_an_operator_deletes_is_back(lab: Lab, kind: str) -> None:
 
 def test_a_connection_that_is_unloaded_from_charon_is_back(lab: Lab) -> None:
     name = lab.hub.tunnel("branch1", 0)["name"]
+    events = len(_repairs(lab))
     with socket.socket(socket.AF_UNIX) as sock:
         sock.connect(str(lab.hub.charon.vici))
         vici.Session(sock).unload_conn({"name": name})
     wait_for("the connection is back", lambda: name in lab.hub.charon.swanctl("--list-conns").stdout, REPAIRED)
+    wait_for("and told", lambda: len(_repairs(lab)) > events, 10)
 
 
 def _repairs(lab: Lab) -> list[str]:
@@ -88,7 +90,9 @@ def test_a_no_op_writes_nothing_also_without_the_ledger(lab: Lab) -> None:
                 lab.hub.apply("wan1.yaml", "wan2.yaml", "node.yaml")
             assert changes() == "", f"ledger {ledger}"
             writes = {
-                name: count for name, count in proxy.requests.items() if name.startswith(("load", "unload", "init"))
+                name: count
+                for name, count in proxy.requests.items()
+                if name.startswith(("load", "unload", "init", "terminate"))
             }
             assert writes == {}, f"ledger {ledger}"
             assert proxy.requests["get-conns"], "the proxy sees the agent's requests"

@@ -163,5 +163,14 @@ def test_whatever_is_torn_down_nothing_inner_leaves_in_clear(lab: Lab) -> None:
             answer_to(vnet1, "10.50.0.4", br1.lan)
             answer_to(br1.node, br1.lan, "10.50.0.4")
             wait_for("repaired, and traffic flows", lambda: pings(vnet1, "10.50.0.4", br1.lan, count=1), 60)
+        # Nobody repairs while the agent is away.
+        lab.hub.kill_agent()
+        hub.run("ip", "link", "del", tunnels[0])
+        hub.run("ip", "link", "del", tunnels[1])
+        answer_to(vnet1, "10.50.0.4", br1.lan)
+        answer_to(br1.node, br1.lan, "10.50.0.4")
     assert not clear.lines
     assert esp.lines, "the capture sees the underlay"
+    lab.hub.start_agent()
+    lab.hub.wait_connected()
+    assert pings(vnet1, "10.50.0.4", br1.lan)

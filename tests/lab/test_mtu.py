@@ -17,6 +17,20 @@ def test_a_packet_that_is_too_big_is_answered_by_an_address_of_the_hub(lab: Lab)
     assert "1 received" in answer_to(lab.vnets["vnet1"], "10.50.0.4", "10.1.0.1", "-M", "do", "-s", largest)
 
 
+def test_a_branch_is_told_too(lab: Lab) -> None:
+    br1 = lab.branches["br1"].node
+    # Larger than what comes in over a tunnel's own interface, so that the hub has to say it.
+    for instance in (0, 1):
+        br1.ip(f"link set t{instance} mtu 1438")
+    try:
+        said = answer_to(br1, "10.1.0.1", "10.2.0.1", "-M", "do", "-s", "1408")
+        assert re.search(rf"From 10\.100\.0\.1[23] .*mtu = {TUNNEL_MTU}", said), said
+    finally:
+        for instance in (0, 1):
+            br1.ip(f"link set t{instance} mtu 1500")
+    assert pings(br1, "10.1.0.1", "10.2.0.1")
+
+
 def test_tcp_both_ways_fits_its_segments_into_the_tunnel(lab: Lab) -> None:
     vnet1, br1 = lab.vnets["vnet1"], lab.branches["br1"].node
     assert pings(vnet1, "10.50.0.4", "10.1.0.1")

@@ -1,5 +1,7 @@
 """Virtual networks reach branches, each other, and back; both tunnels carry; the underlay sees ESP alone."""
 
+import re
+
 from tests.lab.capture import capture
 from tests.lab.probes import FLOWS, traffic
 from tests.lab.reach import pings
@@ -19,17 +21,28 @@ def test_virtual_networks_and_branches_reach_each_other(lab: Lab) -> None:
 
 def test_both_tunnels_of_a_link_carry_and_the_underlay_sees_esp_alone(lab: Lab) -> None:
     br1 = lab.branches["br1"]
-    before = [lab.hub.tunnel("branch1", instance) for instance in (0, 1)]
+    tunnels = [lab.hub.tunnel("branch1", instance) for instance in (0, 1)]
+    spis = [tunnel[way] for tunnel in tunnels for way in ("spiIn", "spiOut")]
+    before = _bytes_by_spi(lab)
     with (
         capture(lab.isp, "ubr1", "ip proto 50") as esp,
         capture(lab.isp, "ubr1", "udp port 7000 or net 10.0.0.0/8") as clear,
         traffic(lab.vnets["vnet1"], "10.50.0.4", br1.node, br1.lan) as outcome,
     ):
         pass
-    after = [lab.hub.tunnel("branch1", instance) for instance in (0, 1)]
+    after = _bytes_by_spi(lab)
     assert outcome.lost == 0, str(outcome)
     assert outcome.there is not None and outcome.there.flows_seen == FLOWS
     assert not clear.lines
     assert len(esp.lines) >= outcome.there.sent
-    for old, new in zip(before, after, strict=True):
+    for spi in spis:
+        assert after[spi] > before[spi], f"the kernel's SA {spi}"
+    for old, new in zip(tunnels, [lab.hub.tunnel("branch1", instance) for instance in (0, 1)], strict=True):
         assert new["bytesIn"] > old["bytesIn"] and new["bytesOut"] > old["bytesOut"], f"instance {new['instance']}"
+
+
+def _bytes_by_spi(lab: Lab) -> dict[str, int]:
+    """What the kernel has counted, by SPI in hexadecimal."""
+    states = lab.hub.node.ip("-s xfrm state list nokeys")
+    found = re.findall(r"proto esp spi 0x([0-9a-f]{8})\(.*?lifetime current:\s+(\d+)\(bytes\)", states, re.DOTALL)
+    return {spi: int(count) for spi, count in found}

@@ -136,6 +136,7 @@ def test_refusals_in_azures_shape(path: Path, service: FakeService) -> None:
         (b"[" * 200_000, "body: no JSON: RecursionError"),
         (b"[]", "body: is no JSON object"),
         (b"", "body:1: no JSON: Expecting value at column 1"),
+        (b'{"a": ' + b"1" * 5_000 + b"}", "body: no JSON: ValueError"),
     ],
 )
 def test_bodies_that_are_no_json(path: Path, content: bytes, message: str) -> None:
@@ -253,6 +254,49 @@ def test_a_body_beyond_the_limit(path: Path, monkeypatch: pytest.MonkeyPatch, tm
     assert body["error"]["message"] == "the request has more than 1 MiB; apply it in parts"
 
 
+def _raw(path: Path, request: bytes) -> list[tuple[int, Any]]:
+    """Sends bytes and returns the status and JSON of every answer until the connection is closed."""
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(10)
+        client.connect(str(path))
+        client.sendall(request)
+        with client.makefile("rb") as stream:
+            answers = []
+            while line := stream.readline():
+                headers = http.client.parse_headers(stream)
+                body = stream.read(int(headers["Content-Length"]))
+                assert headers.get_content_type() == "application/json"
+                answers.append((int(line.split()[1]), json.loads(body)))
+            return answers
+
+
+_PUT = f"PUT {id_of('vpnSites/new')} HTTP/1.1\r\nHost: x\r\n".encode()
+_KEY = b'{"sharedKey": "hunter2-hunter2-hunter2"}'
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        _PUT + b"X-Key: hunter2\0\r\n\r\n",
+        _PUT + b"Content-Length: 2\r\n\r\n{}" + _KEY + b"\r\n\r\n",
+        _PUT + b"Content-Length: hunter2\r\n\r\n",
+        _KEY + b"\r\n\r\n",
+        _PUT + b"Transfer-Encoding: chunked\r\n\r\nhunter2\r\n" + _KEY,
+        _PUT + b"Content-Encoding: deflate\r\nConnection: close\r\nContent-Length: 40\r\n\r\n" + _KEY,
+    ],
+    ids=["nul", "short-length", "no-length", "no-http", "no-chunk", "no-deflate"],
+)
+def test_bytes_that_are_no_request_are_not_quoted(
+    path: Path, request_: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    answers = _raw(path, request_)
+    unreadable = "the request cannot be read: its head, length or encoding is not HTTP/1.1's"
+    assert answers[-1] == (400, {"error": {"code": "BadRequest", "message": unreadable}})
+    assert "hunter2" not in caplog.text + json.dumps(answers)
+    assert not [record for record in caplog.records if record.exc_info or record.name.startswith("aiohttp")]
+
+
 def test_the_socket_is_ours_and_goes_with_us(tmp_path: Path) -> None:
     path = tmp_path / "run" / "agent.sock"
     umask = os.umask(0o077)
@@ -282,6 +326,28 @@ def test_paths_that_no_socket_can_have(tmp_path: Path) -> None:
         listen(tmp_path / ("x" * 108), None)
     with pytest.raises(SocketError, match=r"(Not a directory|File exists); run the agent as root"):
         listen(tmp_path / "file" / "agent.sock", None)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can ask as somebody else")
+@pytest.mark.parametrize(("name", "mode", "may"), [("hubgw", 0o700, True), ("hubgw", 0o750, True), ("x", 0o700, False)])
+def test_a_closed_directory_of_ours_is_opened_for_the_group(name: str, mode: int, may: bool) -> None:
+    with tempfile.TemporaryDirectory() as above:
+        Path(above).chmod(0o755)
+        directory = Path(above) / name
+        directory.mkdir()
+        directory.chmod(mode)
+        with served(FakeService(), directory / "agent.sock", GROUP):
+            said = _as_another([str(directory / "agent.sock"), "GET", "/hubgw/status", ""], GROUP, [])
+        assert said.startswith("200 ") if may else "PermissionError" in said
+        assert stat.S_IMODE(directory.stat().st_mode) == (0o755 if may else mode)
+
+
+def test_a_directory_that_lets_the_group_pass_is_left_alone(tmp_path: Path) -> None:
+    directory = tmp_path / "hubgw"
+    directory.mkdir()
+    directory.chmod(0o750)
+    with served(FakeService(), directory / "agent.sock", directory.stat().st_gid):
+        assert stat.S_IMODE(directory.stat().st_mode) == 0o750
 
 
 _ASK_AS_ANOTHER = """

@@ -6,7 +6,7 @@ import logging
 import pytest
 
 from hubgw.agent.journal import KEPT, Journal
-from hubgw.agent.logs import JsonFormatter, configure
+from hubgw.agent.logs import JsonFormatter, TextFormatter, configure
 from hubgw.names import Secret
 
 
@@ -53,6 +53,20 @@ def test_a_foreign_record_is_a_line_too() -> None:
     record = logging.LogRecord("aiohttp", logging.ERROR, "", 0, "broken %s", ("pipe",), None)
     line = json.loads(JsonFormatter().format(record))
     assert (line["event"], line["text"], line["level"]) == ("aiohttp", "broken pipe", "error")
+
+
+@pytest.mark.parametrize("formatter", [JsonFormatter(), TextFormatter()])
+def test_the_text_of_an_exception_is_in_no_line(formatter: logging.Formatter) -> None:
+    key = "hunter2"
+    try:
+        raise ValueError(key)
+    except ValueError as fault:
+        info = (ValueError, fault, fault.__traceback__)
+    task = "Task exception was never retrieved\nfuture: <Task exception=ValueError('hunter2')>"
+    line = formatter.format(logging.LogRecord("asyncio", logging.ERROR, "", 0, task, (), info))
+    assert "hunter2" not in line
+    assert "Task exception was never retrieved" in line
+    assert "ValueError" in line and "test_journal.py" in line
 
 
 @pytest.mark.parametrize(("format_", "start"), [("json", "{"), ("text", "20")])

@@ -26,8 +26,10 @@ text = st.text(st.characters(min_codepoint=0x20, categories=("L", "N", "P")), ma
 
 @st.composite
 def prefixes(draw: st.DrawFn, longest: int = 32) -> str:
-    length = draw(st.integers(1, longest))
-    return str(IPv4Network(draw(st.integers(0, 2**length - 1)) << (32 - length)).supernet(new_prefix=length))
+    # Of 0.0.0.0/8 and 127.0.0.0/8 to 255.0.0.0/8 some is not routed.
+    length = draw(st.integers(8, longest))
+    first = draw(st.integers(0x01000000, 0x7EFFFFFF)) >> (32 - length)
+    return str(IPv4Network((first << (32 - length), length)))
 
 
 def document(type_: str, name: st.SearchStrategy[str], **properties: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
