@@ -92,18 +92,17 @@ def listen(path: Path, group: int | None) -> socket.socket:
             f"{where}: has {len(os.fsencode(path))} bytes; a Unix socket's path has at most {_PATH_LENGTH}"
         )
     bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-    umask = os.umask(0o117)
+    # Directories are 0755 whatever our mask was: who may connect is said by the socket's own mode.
+    umask = os.umask(0o022)
     try:
-        made = not path.parent.is_dir()
-        if made:
-            path.parent.mkdir(parents=True)
-        # 0755 whatever the mask: who may connect is said by the socket's own mode.
-        if made or (group is not None and _shuts_out(path.parent, group)):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if group is not None and _shuts_out(path.parent, group):
             path.parent.chmod(0o755)
         with suppress(FileNotFoundError):
             if not stat.S_ISSOCK(path.lstat().st_mode):
                 raise SocketError(f"{where}: is there and no socket; remove it, or name another path")
             path.unlink()
+        os.umask(0o117)
         bound.bind(str(path))
         if group is not None:
             os.chown(path, -1, group)
