@@ -15,6 +15,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3, help="how often; the medians are shown (%(default)s)")
     parser.add_argument("--only", default="abcd", help="rows to measure (%(default)s)")
     parser.add_argument("--out", type=Path, default=Path("build"), help="where bench.json goes (%(default)s)")
+    parser.add_argument("--profile", action="store_true", help="profile rows a and b even where they meet their goals")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     where = table.machine()
@@ -25,7 +26,7 @@ def main() -> int:
             # Imported here: row c runs where there is no lab.
             from bench import kernel  # noqa: PLC0415
 
-            rows += kernel.rows(args.sites, args.rounds, args.out.resolve(), args.only)
+            rows += kernel.rows(args.sites, args.rounds, args.out.resolve(), args.only, profile=args.profile)
         else:
             print("rows a, b and d need the lab's kernel, as root: make bench", file=sys.stderr)
     rows.sort(key=lambda row: row.row)

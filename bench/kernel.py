@@ -60,8 +60,8 @@ class Bench:
         return self.files / "sites.yaml"
 
 
-def rows(count: int, rounds: int, out: Path, only: Sequence[str]) -> list[Row]:
-    """Measures what `only` names, and leaves a profile of each figure that misses its goal."""
+def rows(count: int, rounds: int, out: Path, only: Sequence[str], *, profile: bool) -> list[Row]:
+    """Measures what `only` names; leaves a profile of rows a and b where they miss their goal, or `profile` asks."""
     with tempfile.TemporaryDirectory(prefix="hubgw-bench-") as directory:
         bench = Bench(count, rounds, out, Path(directory))
         bench.yaml.write_text(sites.hub(count))
@@ -72,7 +72,7 @@ def rows(count: int, rounds: int, out: Path, only: Sequence[str]) -> list[Row]:
                 if "a" in only:
                     _anchor(bench, verify=number == 0)
             found += (_first_rows(bench) if "a" in only else []) + (_no_op_rows(bench) if "b" in only else [])
-            _profile(bench, [row.row for row in found if row.met is False])
+            _profile(bench, [row.row for row in found if profile or row.met is False])
         if "d" in only:
             found += _one_site_rows(bench)
         return found
@@ -234,9 +234,9 @@ def _counts(counted: Mapping[str, Any]) -> str:
     return f"netlink: {told(counted['netlink'])}; VICI: {told(counted['vici'])}"
 
 
-def _profile(bench: Bench, missed: Sequence[str]) -> None:
-    """Does once more, slower, what missed its goal, and writes where the time goes."""
-    wanted = {row: bench.out / f"bench-profile-{row}.txt" for row in ("a", "b") if row in missed}
+def _profile(bench: Bench, asked: Sequence[str]) -> None:
+    """Does once more, slower, what these rows measure, and writes where the time goes."""
+    wanted = {row: bench.out / f"bench-profile-{row}.txt" for row in ("a", "b") if row in asked}
     if not wanted:
         return
     with stage(NAME) as charon:

@@ -130,6 +130,8 @@ class Worker:
         self._reconciler = Reconciler(self._compiler, self._drivers, journal)
         self._hub = Hub(self._store, self._compiler, self._reconciler, journal, self._settle)
         self._passing: asyncio.Task[None] | None = None
+        self._monitor: Monitor | None = None
+        self._listening: asyncio.Task[None] | None = None
         self._started = 0
         sys.addaudithook(self._audit)
 
@@ -138,8 +140,6 @@ class Worker:
 
     async def run(self) -> None:
         """Answers until standard input ends."""
-        monitor = self._netlink.monitor(nftables_codec.TABLE)
-        listening = asyncio.create_task(_listen(monitor))
         while line := await asyncio.to_thread(sys.stdin.readline):
             request = json.loads(line)
             gc.collect()
@@ -148,12 +148,13 @@ class Worker:
             with _profiled(request.pop("profile", None)):
                 answer = await getattr(self, f"do_{request.pop('do')}")(**request)
             print(json.dumps({"seconds": dict(self._seconds), "processes": self._started, **answer}), flush=True)
-        listening.cancel()
-        monitor.close()
+        if self._monitor:
+            self._monitor.close()
         self._store.close()
 
     async def do_apply(self, file: str) -> Answer:
         """Applies a file as the socket would, and waits for the pass that carries it out."""
+        self._listen()
         sources = [(file, await asyncio.to_thread(Path(file).read_bytes))]
         begun = time.perf_counter()
         await self._hub.apply(sources, prune=False, dry_run=False, if_generation=None, who="bench")
@@ -164,6 +165,7 @@ class Worker:
 
     async def do_pass(self) -> Answer:
         """Runs one pass."""
+        self._listen()
         await self._pass()
         return self._outcome()
 
@@ -193,6 +195,12 @@ class Worker:
         done = subprocess.run(argv, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)  # noqa: ASYNC221
         return {"total": time.perf_counter() - begun, "exit": done.returncode, "said": done.stderr[-500:]}
 
+    def _listen(self) -> None:
+        """Follows others' changes from now on; not while the plain tools are timed, which have no such listener."""
+        if self._monitor is None:
+            self._monitor = self._netlink.monitor(nftables_codec.TABLE)
+            self._listening = asyncio.create_task(_follow(self._monitor))
+
     async def _settle(self) -> None:
         self._passing = asyncio.create_task(self._pass())
         await asyncio.shield(self._passing)
@@ -208,7 +216,7 @@ class Worker:
         return {"writes": state.writes, "failed": len(failed), "why": next(iter(failed.values()), "")}
 
 
-async def _listen(monitor: Monitor) -> None:
+async def _follow(monitor: Monitor) -> None:
     while True:
         await monitor.changes()
 
