@@ -627,11 +627,3 @@ def test_sas_and_policies_are_seen_and_deleted(kernel: RealMachine) -> None:
     assert kernel.run(driver.delete_policies({FIRST, FIRST + 1})) == []
     assert kernel.ip("xfrm policy").count("if_id 0x7") == 3
     assert hex(FIRST) not in kernel.ip("xfrm policy")
-
-
-def test_counters_of_our_interfaces(kernel: RealMachine) -> None:
-    converge(kernel, *HUB)
-    assert isinstance(kernel.driver, NetlinkDriver)
-    counters = kernel.run(kernel.driver.link_statistics())
-    assert set(counters) == {"hgv1", "hgt1", "hgt2", "hgn1", "hgn2"}
-    assert counters["hgt1"].rx_packets == 0

@@ -5,7 +5,6 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
 from hubgw import names
-from hubgw.drivers.netlink.decode import LinkStatistics
 from hubgw.drivers.netlink.monitor import Event
 from hubgw.drivers.netlink.xfrm import KernelSa
 from hubgw.plan.types import (
@@ -99,10 +98,6 @@ class FakeNetlink:
 
     async def delete_policies(self, if_ids: Collection[int]) -> list[str]:
         return []
-
-    async def link_statistics(self) -> dict[str, LinkStatistics]:
-        links = [obj.name for obj in self.objects.values() if isinstance(obj, Vrf | Tunnel | Port)]
-        return {name: LinkStatistics(0, 0, 0, 0, 0, 0, 0, 0) for name in links if names.is_ours(name)}
 
     def delete_link(self, name: str) -> None:
         """What the kernel does when an interface goes: all that is on it goes too."""

@@ -8,7 +8,6 @@ import socket
 import struct
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Interface, IPv6Network
 from typing import Final, NamedTuple
 
@@ -41,8 +40,6 @@ _ROUTE_HEADER: Final = struct.Struct("=16xBBBBBBBBI")
 _NEXTHOP_HEADER: Final = struct.Struct("=16xBBBBI")
 _GROUP_ENTRY: Final = struct.Struct("=I4x")
 _U32: Final = struct.Struct("=I")
-_STATISTICS: Final = struct.Struct("=8Q")
-_IFLA_STATS64: Final = 23
 _EMPTY: Final = bytes(4)
 
 UNKNOWN: Final = Tunnels(())
@@ -60,20 +57,6 @@ class Link(NamedTuple):
     attributes: dict[int, bytes]
 
 
-@dataclass(frozen=True, slots=True)
-class LinkStatistics:
-    """The counters of one interface since it was made."""
-
-    rx_packets: int
-    tx_packets: int
-    rx_bytes: int
-    tx_bytes: int
-    rx_errors: int
-    tx_errors: int
-    rx_dropped: int
-    tx_dropped: int
-
-
 def link(message: bytes) -> Link:
     _, _, index, flags, _ = _LINK_HEADER.unpack_from(message)
     found = attributes(message, 32)
@@ -85,10 +68,6 @@ def link(message: bytes) -> Link:
         _u32(found, uapi.IFLA_GROUP),
         found,
     )
-
-
-def link_statistics(seen: Link) -> LinkStatistics:
-    return LinkStatistics(*_STATISTICS.unpack_from(seen.attributes[_IFLA_STATS64]))
 
 
 def our_links(links: Mapping[int, Link]) -> list[Vrf | Tunnel | Port]:

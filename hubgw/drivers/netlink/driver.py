@@ -10,7 +10,6 @@ from collections.abc import Collection, Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
 
-from hubgw import names
 from hubgw.drivers.netlink import decode, encode, groups, links, sysctl, xfrm
 from hubgw.drivers.netlink.client import NETLINK_ROUTE, NETLINK_XFRM, Client, words
 from hubgw.drivers.netlink.kernel import ABSENT, NONE, Kernel, target
@@ -102,11 +101,6 @@ class NetlinkDriver:
     async def delete_policies(self, if_ids: Collection[int]) -> list[str]:
         """Deletes all policies of these interfaces; returns what the kernel refused, in its words."""
         return await self._delete_xfrm(xfrm.policy_deletions(await self._xfrm.dump(xfrm.dump_policies()), if_ids))
-
-    async def link_statistics(self) -> dict[str, decode.LinkStatistics]:
-        """Returns the counters of our interfaces by name."""
-        seen = map(decode.link, await self._kernel.client.dump(encode.dump_links(statistics=True)))
-        return {link.name: decode.link_statistics(link) for link in seen if names.is_ours(link.name)}
 
     async def _delete_xfrm(self, deletions: Sequence[bytes]) -> list[str]:
         answers = await self._xfrm.request(deletions)

@@ -174,9 +174,8 @@ def delete_route(route: Route) -> bytes:
 
 
 @cache
-def dump_links(*, statistics: bool = False) -> bytes:
-    mask = 0 if statistics else uapi.RTEXT_FILTER_SKIP_STATS
-    return Template(LinkMessage, uapi.RTM_GETLINK, 0, [("IFLA_EXT_MASK", mask)]).pack()
+def dump_links() -> bytes:
+    return Template(LinkMessage, uapi.RTM_GETLINK, 0, [("IFLA_EXT_MASK", uapi.RTEXT_FILTER_SKIP_STATS)]).pack()
 
 
 @cache
