@@ -23,4 +23,11 @@ apply() {
   on hub hubgw apply -f "$@"
 }
 
+# show NODE ADDRESS: with SHOW set, as in the demo, what the hub has, and a live probe.
+show() {
+  [ -n "${SHOW:-}" ] || return 0
+  for what in connection tunnel route; do echo; echo "hubgw show $what"; on hub hubgw show "$what"; done
+  echo; on "$1" ping -n -c 5 -i 0.3 "$2"; echo
+}
+
 done_() { [ "$failed" = 0 ] || { echo "$failed failed"; exit 1; }; }

@@ -29,7 +29,7 @@ def main() -> int:
         if machine.execute([*clab, "deploy", "-t", f"containerlab/{name}/topology.clab.yml"]) != 0:
             return 1
         with phase("resources applied, and traffic"):
-            code = machine.execute([f"containerlab/{name}/smoke.sh"])
+            code = machine.execute(["env", "SHOW=1", f"containerlab/{name}/smoke.sh"])
     if code == 0:
         topology = "" if name == "two-branches" else f" TOPOLOGY={name}"
         say(f"a shell on a node: make shell{topology} NODE=hub; the end: make down")

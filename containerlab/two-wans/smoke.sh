@@ -14,4 +14,5 @@ reaches "WAN 1: branch 1 to branch 2" br1 10.2.0.1 10.1.0.1
 reaches "WAN 2: branch 3 to branch 4" br3 10.2.0.1 10.1.0.1
 never "WAN 1 does not reach the marker of WAN 2" br1 10.50.0.102 10.1.0.1
 never "WAN 2 does not reach the marker of WAN 1" br3 10.50.0.101 10.1.0.1
+show vnet1 10.1.0.1
 done_
