@@ -1,10 +1,13 @@
 """What was observed -> what one connection or hub sees of it."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 
 from hubgw.agent.edit import find
 from hubgw.agent.references import parent_of
-from hubgw.agent.service import Refusal, Refused, ResourceStatus, RouteStatus, Status
+from hubgw.agent.service import Json, Refusal, Refused, ResourceStatus, RouteStatus, Status
+
+_WITH_ROUTES = ("virtualHubs", "vpnConnections", "hubVirtualNetworkConnections")
 
 
 def effective_routes(status: Status, name: str) -> tuple[RouteStatus, ...]:
@@ -14,11 +17,18 @@ def effective_routes(status: Status, name: str) -> tuple[RouteStatus, ...]:
         Refused: NOT_FOUND; no such resource, or none that has routes.
     """
     by_key = {resource.id.lower(): resource for resource in status.resources}
-    key = find({key: resource.body for key, resource in by_key.items()}, name)
-    hub = _hub_of(by_key, key)
+    hub = _hub_of(by_key, _key_of({key: resource.body for key, resource in by_key.items()}, name))
     if not hub:
         raise Refused(Refusal.NOT_FOUND, [f"{name}: has no routes; name a connection or a virtualHub"])
     return tuple(route for route in status.routes if route.hub.lower() == hub)
+
+
+def _key_of(bodies: Mapping[str, Json], name: str) -> str:
+    """Finds what has routes by its bare name too: ``hub1``, ``gw1/branch1``."""
+    for kind in _WITH_ROUTES:
+        with suppress(Refused):
+            return find(bodies, f"{kind}/{name}")
+    return find(bodies, name)
 
 
 def _hub_of(by_key: Mapping[str, ResourceStatus], key: str) -> str:

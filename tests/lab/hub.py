@@ -4,6 +4,8 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +75,20 @@ class Hub:
 
     def apply_text(self, text: str) -> str:
         return self.run("apply", "-f", "-", stdin=text).stdout
+
+    @contextmanager
+    def applying(self, text: str) -> Iterator[None]:
+        """Runs `hubgw apply` of a text beside the block; what becomes of it is the block's to say."""
+        command = [sys.executable, "-m", "hubgw.cli", "--socket", str(self.socket), "apply", "-f", "-"]
+        pipe, quiet = subprocess.PIPE, subprocess.DEVNULL
+        process = subprocess.Popen(command, stdin=pipe, stdout=quiet, stderr=quiet, text=True, env=dict(os.environ))
+        try:
+            assert process.stdin is not None
+            process.stdin.write(text)
+            process.stdin.close()
+            yield
+        finally:
+            process.wait(timeout=120)
 
     def show(self, kind: str, name: str | None = None) -> Any:
         """Returns what `hubgw show KIND NAME --json` prints, without a process: cases ask many times."""

@@ -61,14 +61,14 @@ def tcp_listener(node: Node, address: str, port: int) -> Iterator[None]:
         process.wait(timeout=30)
 
 
-def tcp_send(node: Node, source: str, target: str, port: int, size: int) -> int:
+def tcp_send(node: Node, source: str, target: str, port: int, size: int, *, seconds: int = 20) -> int:
     """Sends `size` bytes over TCP and returns how many the listener says it got."""
     code = (
         "import socket,sys\n"
-        "s=socket.create_connection((sys.argv[2],int(sys.argv[3])),20,(sys.argv[1],0));s.settimeout(20)\n"
+        "s=socket.create_connection((sys.argv[2],int(sys.argv[3])),int(sys.argv[5]),(sys.argv[1],0));s.settimeout(20)\n"
         "s.sendall(bytes(int(sys.argv[4])));s.shutdown(socket.SHUT_WR);print(s.recv(99).decode())\n"
     )
-    return int(node.run("python3", "-c", code, source, target, str(port), str(size), seconds=60).stdout)
+    return int(node.run("python3", "-c", code, source, target, str(port), str(size), str(seconds), seconds=60).stdout)
 
 
 class Listener:

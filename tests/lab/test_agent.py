@@ -104,6 +104,49 @@ def test_a_killed_charon_keeps_forwarding_and_its_sas_are_replaced_and_collected
     assert pings(lab.vnets["vnet1"], "10.50.0.4", lab.branches["br1"].lan)
 
 
+_MANY = 30
+
+
+def _many_sites() -> str:
+    return "---\n".join(
+        f"""
+type: vpnSites
+name: many{number}
+properties:
+  virtualWan: wan1
+  addressSpace: {{addressPrefixes: [10.150.{number}.0/24]}}
+  vpnSiteLinks: [{{name: link1, properties: {{ipAddress: 192.0.2.{100 + number}}}}}]
+---
+type: vpnConnections
+name: gw1/many{number}
+properties: {{remoteVpnSite: many{number}}}
+"""
+        for number in range(_MANY)
+    )
+
+
+def test_an_agent_that_is_killed_in_the_middle_of_an_apply_ends_it_when_it_is_back(lab: Lab) -> None:
+    def interfaces() -> int:
+        return lab.hub.node.ip("-o link show type xfrm").count("\n")
+
+    before, spis = interfaces(), _spis(lab)
+    try:
+        with lab.hub.applying(_many_sites()):
+            wait_for("the first of its interfaces", lambda: interfaces() > before)
+            lab.hub.kill_agent(signal.SIGKILL)
+        lab.hub.start_agent()
+        wait_for("every tunnel", lambda: interfaces() == before + 2 * _MANY, 60)
+        wait_for("every route", lambda: "10.150.29.0/24" in {route["prefix"] for route in lab.hub.show("route")})
+        conns = lab.hub.charon.swanctl("--list-conns").stdout
+        assert all(tunnel["name"] in conns for tunnel in lab.hub.show("tunnel"))
+        assert spis.items() <= _spis(lab).items(), "the others' SAs are the same"
+        assert pings(lab.vnets["vnet1"], "10.50.0.4", lab.branches["br1"].lan)
+    finally:
+        names = [f"vpnSites/many{number}" for number in range(_MANY)]
+        lab.hub.run("delete", *names, "--cascade", "--yes")
+    assert interfaces() == before
+
+
 def test_what_the_kernel_refuses_fails_its_own_resource_alone(lab: Lab) -> None:
     text = """
 type: virtualNetworks

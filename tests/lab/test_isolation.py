@@ -3,7 +3,7 @@
 import pytest
 
 from tests.lab.node import Node
-from tests.lab.reach import Listener, answer_to, marked_packet, pings, send_raw
+from tests.lab.reach import Listener, answer_to, marked_packet, pings, send_raw, tcp_listener, tcp_send
 from tests.lab.topology import Lab
 from tests.lab.waiting import wait_for
 
@@ -68,6 +68,11 @@ def test_a_tunnel_reaches_no_address_of_the_machine_but_the_hubs_own(lab: Lab) -
         br1.ip("route del 198.51.100.20/32 dev t0 table 77")
     assert pings(br1, "10.1.0.1", "10.100.0.12")
     hub = lab.hub.node
+    # What listens everywhere is no more to be had at the hub's own address than elsewhere.
+    with tcp_listener(hub, "0.0.0.0", 8022):
+        for address in ("10.100.0.12", "198.51.100.10"):
+            with pytest.raises(AssertionError):
+                tcp_send(br1, "10.1.0.1", address, 8022, 1, seconds=3)
     hub.ip("addr add 10.200.0.1/32 dev lo")
     try:
         assert not pings(br1, "10.1.0.1", "10.200.0.1"), "an address of the machine outside the VRF"
