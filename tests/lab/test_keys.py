@@ -29,6 +29,26 @@ def test_a_wrong_key_fails_and_the_right_one_connects(lab: Lab) -> None:
     assert pings(lab.vnets["vnet1"], "10.50.0.4", br2.lan)
 
 
+def test_a_key_that_changes_touches_no_sa_and_is_the_one_that_counts_from_then_on(lab: Lab) -> None:
+    br2, new = lab.branches["br2"], "another-key-of-branch-2"
+    connection = "type: vpnConnections\nname: gw1/branch2\nproperties: {remoteVpnSite: branch2, sharedKey: %s}\n"
+    spis = [lab.hub.tunnel("branch2", instance)["spiIn"] for instance in (0, 1)]
+    try:
+        said = lab.hub.apply_text(connection % new)
+        assert new not in said
+        assert [lab.hub.tunnel("branch2", instance)["spiIn"] for instance in (0, 1)] == spis
+        failures = lab.hub.charon.log.count("AUTH_FAILED")
+        for instance in (0, 1):
+            br2.charon.swanctl("--terminate", "--ike", f"i{instance}", check=False)
+        wait_for("the old key is refused", lambda: lab.hub.charon.log.count("AUTH_FAILED") > failures, 60)
+        br2.charon.load(br2.conf(key=new))
+        lab.hub.wait_connected("branch2/0", "branch2/1", seconds=90)
+        assert new not in lab.hub.charon.log + lab.hub.agent_log
+    finally:
+        lab.hub.apply_text(connection % br2.key)
+        br2.charon.load(br2.conf())
+
+
 def test_a_key_that_hubgw_made_can_be_shown(lab: Lab) -> None:
     lab.hub.apply_text("""
 type: vpnSites
