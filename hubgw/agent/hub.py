@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Any
 
 from hubgw.agent import edit
 from hubgw.agent.desired import Compiler, Desired
@@ -222,5 +221,5 @@ def _by_kind(wanted: Iterable[tuple[str, str]]) -> dict[str, set[str]]:
     return kinds
 
 
-def _place(problem: Any) -> tuple[str, int]:
+def _place(problem: Problem) -> Place:
     return problem.file, problem.line

@@ -62,7 +62,6 @@ class State:
     unfinished: bool = False  # what was followed since left something to do
     passes: int = 0
     writes: int = 0
-    seconds: float = 0.0  # of the last pass
 
 
 class Reconciler:
@@ -78,7 +77,7 @@ class Reconciler:
     async def reconcile(self) -> bool:
         """Runs one pass; tells whether all is as wanted now. Raises StoreError."""
         async with self._lock:
-            begun, state = time.monotonic(), self.state
+            state = self.state
             desired = await self._compiler.latest()
             settled = state.whole and state.desired is desired
             state.whole = state.unfinished = False
@@ -100,7 +99,7 @@ class Reconciler:
                 obj.name for obj in wanted if isinstance(obj, IkeConnection) and obj not in refused
             )
             self._note(sas, up)
-            state.passes, state.writes, state.seconds = state.passes + 1, len(ops), time.monotonic() - begun
+            state.passes, state.writes = state.passes + 1, len(ops)
             state.whole = not errors and not state.unreachable
             return state.whole
 

@@ -5,6 +5,7 @@ Numbers are allocated, not hashed: 20,000 names hashed into 32 bits collide once
 
 from collections.abc import Iterator
 
+from hubgw.compile.scope import of_type
 from hubgw.resources.connection import VpnConnection
 from hubgw.resources.inventory import Inventory
 from hubgw.resources.site import Link, VpnSite
@@ -38,9 +39,7 @@ def links_of(inventory: Inventory, connection: VpnConnection) -> Iterator[tuple[
 
     A connection that names no link uses every link of its site.
     """
-    site = inventory.get(connection.properties.remote_vpn_site)
-    if not isinstance(site, VpnSite):
-        raise TypeError(f"{connection.id}: remoteVpnSite is a {type(site).__name__}")
+    site = of_type(inventory, VpnSite, connection.properties.remote_vpn_site.key)
     if not connection.properties.vpn_link_connections:
         yield from ((link, None) for link in site.links)
         return

@@ -57,11 +57,7 @@ class Scope:
 
     def site_of(self, connection: VpnConnection) -> VpnSite:
         """Returns the site that a connection leads to."""
-        return self.of_type(VpnSite, connection.properties.remote_vpn_site.key)
-
-    def of_type(self, kind: type[R], key: str) -> R:
-        """Returns the resource of a key; a wrong type means that validation let a bad reference through."""
-        return of_type(self.inventory, kind, key)
+        return of_type(self.inventory, VpnSite, connection.properties.remote_vpn_site.key)
 
 
 def of_type(inventory: Inventory, kind: type[R], key: str) -> R:

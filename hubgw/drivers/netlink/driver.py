@@ -12,9 +12,10 @@ from pathlib import Path
 
 from hubgw.drivers.netlink import decode, encode, groups, links, sysctl, xfrm
 from hubgw.drivers.netlink.client import NETLINK_ROUTE, NETLINK_XFRM, Client, words
-from hubgw.drivers.netlink.kernel import ABSENT, NONE, Kernel, target
+from hubgw.drivers.netlink.kernel import ABSENT, NONE, Kernel
 from hubgw.drivers.netlink.ledger import Ledger
 from hubgw.drivers.netlink.monitor import Monitor
+from hubgw.plan.diff import target
 from hubgw.plan.types import (
     Address,
     Delete,

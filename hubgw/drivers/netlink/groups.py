@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 
 from hubgw.drivers.netlink import decode, encode
 from hubgw.drivers.netlink.client import words
-from hubgw.drivers.netlink.kernel import ABSENT, NONE, PRESENT, Kernel, target
+from hubgw.drivers.netlink.kernel import ABSENT, NONE, PRESENT, Kernel
 from hubgw.drivers.netlink.ledger import Ledger
+from hubgw.plan.diff import target
 from hubgw.plan.types import GROUPS, Group, Op, OpError, Update
 
 

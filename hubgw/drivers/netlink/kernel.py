@@ -6,7 +6,8 @@ from typing import Final
 
 from hubgw.drivers.netlink import decode, encode
 from hubgw.drivers.netlink.client import Client, words
-from hubgw.plan.types import Address, Delete, Gateway, Nexthop, Object, OnLink, Op, OpError, Port, Route, Tunnel
+from hubgw.plan.diff import target
+from hubgw.plan.types import Address, Gateway, Nexthop, Object, OnLink, Op, OpError, Port, Route, Tunnel
 
 ABSENT: Final = frozenset({errno.ENODEV, errno.ENOENT, errno.ESRCH, errno.EADDRNOTAVAIL})
 """Answers to a deletion of what is not there."""
@@ -55,11 +56,6 @@ class Kernel:
             if answer is not None and answer.errno not in harmless:
                 refused.setdefault(id(op), OpError(op, words(answer)))
         return errors + list(refused.values())
-
-
-def target(op: Op) -> Object:
-    """Returns the object that an operation is about: the new one where there is one."""
-    return op.old if isinstance(op, Delete) else op.new
 
 
 def _interfaces(obj: Object) -> tuple[str, ...]:

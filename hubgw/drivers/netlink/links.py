@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from hubgw import names
 from hubgw.drivers.netlink import encode, sysctl, uapi
-from hubgw.drivers.netlink.kernel import ABSENT, NONE, PRESENT, Kernel, target
+from hubgw.drivers.netlink.kernel import ABSENT, NONE, PRESENT, Kernel
+from hubgw.plan.diff import target
 from hubgw.plan.types import Create, Object, Op, OpError, Port, Tunnel, Update, Vrf
 
 

@@ -106,11 +106,6 @@ def read_back(message: Message, wanted: IkeConnection) -> IkeConnection:
     )
 
 
-def named(connection: IkeConnection, name: str) -> IkeConnection:
-    """Returns the connection under another name."""
-    return replace(connection, name=name)
-
-
 def other_ends(old: IkeConnection, new: IkeConnection) -> bool:
     """Tells whether SAs of the old connection are of no use to the new: other addresses, identities or interface."""
 

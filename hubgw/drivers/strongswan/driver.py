@@ -107,11 +107,10 @@ class StrongswanDriver:
 
     def _read_back(self, session: Session, names: set[str]) -> None:
         """Adopts connections that the ledger does not know."""
-        unknown = IkeConnection("", 0, "", "", "", "", (), (), 0, 0, 0, 0)
         for message in session.list_conns():
             for name in message.keys() & names:
-                wanted = self._wanted.get(name, unknown)
-                self._ledger.put(codec.read_back(message[name], codec.named(wanted, name)))
+                wanted = self._wanted.get(name) or IkeConnection(name, 0, "", "", "", "", (), (), 0, 0, 0, 0)
+                self._ledger.put(codec.read_back(message[name], wanted))
 
     def _apply(self, session: Session, ops: Sequence[Op]) -> list[OpError]:
         requests = [_requests(op) for op in ops]
