@@ -3,17 +3,24 @@
 The plan says which tunnels may serve a route; which of them do is a fact of the moment. A tunnel that is down, or
 serves as a backup, is outside the routing table, so the reverse-path check would drop what it brings in the instant
 between its SA and its routes: the exception set `not_in_fib` names it.
+
+A default route makes no exception: it would let a tunnel bring every source, those of the other branches among them.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import replace
-from ipaddress import IPv4Network, collapse_addresses
+from ipaddress import IPv4Network, IPv6Network, collapse_addresses
+from itertools import chain
 
+from hubgw.plan.bgp import Nlri, network
 from hubgw.plan.types import Element, Group, Object, Plan, Route, Tiers, Tunnels, tunnel_interface
 
 
-def activate(plan: Plan, up: Set[int]) -> list[Object]:
-    """Returns the plan's objects with each group's members chosen among the nexthop ids in `up`."""
+def activate(plan: Plan, up: Set[int], admitted: Iterable[tuple[int, Nlri]] = ()) -> list[Object]:
+    """Returns the plan's objects with each group's members chosen among the nexthop ids in `up`.
+
+    `admitted` are more sources that tunnels may bring though they do not serve them now, by the tunnel's nexthop id.
+    """
     objects: list[Object] = []
     serving: dict[Tiers, tuple[int, ...]] = {}
     for obj in plan.objects:
@@ -22,22 +29,33 @@ def activate(plan: Plan, up: Set[int]) -> list[Object]:
             objects.append(replace(obj, active=serving[obj.tiers]))
         else:
             objects.append(obj)
-    objects.extend(Element("not_in_fib", item) for item in sorted(_exceptions(plan.objects, serving)))
+    objects.extend(Element("not_in_fib", item) for item in sorted(_exceptions(plan.objects, serving, admitted)))
     return objects
 
 
-def _exceptions(objects: Iterable[Object], serving: Mapping[Tiers, tuple[int, ...]]) -> Iterator[tuple[str, str]]:
+def _exceptions(
+    objects: Iterable[Object], serving: Mapping[Tiers, tuple[int, ...]], admitted: Iterable[tuple[int, Nlri]]
+) -> Iterator[tuple[str, str]]:
     """Yields (interface, IPv4 prefix) of the tunnels that do not serve a route now."""
     idle: dict[int, list[IPv4Network]] = {}
-    for route in objects:
-        if isinstance(route, Route) and isinstance(route.via, Tunnels) and isinstance(route.prefix, IPv4Network):
-            members = {member for tier in route.via.tiers for member in tier}
-            for member in members.difference(serving[route.via.tiers]):
-                idle.setdefault(member, []).append(route.prefix)
+    more = ((member, network(prefix)) for member, prefix in admitted)
+    for member, source in chain(_idle(objects, serving), more):
+        if isinstance(source, IPv4Network) and source.prefixlen:
+            idle.setdefault(member, []).append(source)
     for member, prefixes in idle.items():
         # The kernel refuses an interval that lies inside one that the set holds.
         for prefix in collapse_addresses(prefixes):
             yield tunnel_interface(member), str(prefix).removesuffix("/32")
+
+
+def _idle(
+    objects: Iterable[Object], serving: Mapping[Tiers, tuple[int, ...]]
+) -> Iterator[tuple[int, IPv4Network | IPv6Network]]:
+    for route in objects:
+        if isinstance(route, Route) and isinstance(route.via, Tunnels):
+            members = {member for tier in route.via.tiers for member in tier}
+            for member in members.difference(serving[route.via.tiers]):
+                yield member, route.prefix
 
 
 def first_tier_up(tiers: Tiers, up: Set[int]) -> tuple[int, ...]:

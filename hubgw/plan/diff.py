@@ -14,13 +14,16 @@ from hubgw.plan.types import (
     IkeConnection,
     IkeSecret,
     Key,
+    Neighbor,
     Nexthop,
     Object,
     OnLink,
     Op,
     Port,
     Route,
+    Rule,
     Ruleset,
+    Speaker,
     Sysctl,
     Tunnel,
     Tunnels,
@@ -41,8 +44,12 @@ _MAKE: dict[type, int] = {
     Nexthop: 28,
     Group: 29,
     Route: 30,
+    # A table that has no route yet is no end: the packet would go on to the next rule.
+    Rule: 31,
     IkeSecret: 33,
     IkeConnection: 34,
+    Speaker: 36,
+    Neighbor: 37,
 }
 _LAST_RESORT = 24
 # A peer that is answered before every connection is loaded gives up.
@@ -50,6 +57,10 @@ _OPEN = 35
 
 # Make before break: what replaces an object is there before the object goes, and rules go last of all.
 _BREAK: dict[type, int] = {
+    # While its tunnels stand: the branch hears it from a NOTIFICATION.
+    Neighbor: 8,
+    Speaker: 9,
+    Rule: 39,
     Route: 40,
     Group: 41,
     Nexthop: 42,
@@ -67,9 +78,10 @@ _BREAK_LAST_RESORT = 46
 def diff(wanted: Iterable[Object], seen: Iterable[Object]) -> list[Op]:
     """Returns the operations that are left to do, ordered; empty when all is as wanted.
 
-    A sysctl is never deleted: what it was before is not ours to know.
+    What is wanted twice is wanted once: a group of the plan may be one of learned routes as well. A sysctl is never
+    deleted: what it was before is not ours to know.
     """
-    wanted = list(wanted)
+    wanted = list({obj.key: obj for obj in wanted}.values())
     unseen = {obj.key: obj for obj in seen}
     flushed = _flushed(wanted, unseen)
     ops: list[Op] = []
@@ -96,7 +108,7 @@ def order(ops: Iterable[Op]) -> list[Op]:
 
 
 def runs(ops: Iterable[Op]) -> Iterator[tuple[str, list[Op]]]:
-    """Cuts ordered operations into runs for one driver each: ``netlink``, ``nftables`` or ``strongswan``."""
+    """Cuts ordered operations into runs for one driver each: ``netlink``, ``nftables``, ``strongswan``, ``exabgp``."""
     for driver, run in groupby(ops, key=driver_of):
         yield driver, list(run)
 
@@ -108,6 +120,8 @@ def driver_of(op: Op) -> str:
             return "nftables"
         case IkeConnection() | IkeSecret():
             return "strongswan"
+        case Speaker() | Neighbor():
+            return "exabgp"
         case _:
             return "netlink"
 
@@ -185,10 +199,15 @@ def _rank(op: Op) -> tuple[int, int]:
                 return (11, 0)
             case Route(via=Unreachable()):
                 return (_BREAK_LAST_RESORT, 0)
+            case Rule(table=0):
+                return (_BREAK[Vrf], 1)
             case _:
                 return (_BREAK[type(obj)], 0)
     if isinstance(obj, Element) and obj.set == "ike_open":
         return (_OPEN, 0)
+    if isinstance(obj, Rule) and not obj.table:
+        # It keeps packets from a route, as an element does.
+        return (_MAKE[Element], 1)
     if isinstance(op, Create) and isinstance(obj, Port):
         # A bridge that gives an interface back does so before another takes it.
         return (_MAKE[Port], 1)

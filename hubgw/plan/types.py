@@ -10,6 +10,7 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Interface, IP
 from typing import Final
 
 from hubgw.names import TUNNEL_PREFIX, Secret
+from hubgw.plan.bgp import PeerOf, RouteTable
 
 TABLES: Final = range(10_000_000, 20_000_000)
 """Routing tables of our VRFs: 10,000,000 + the VRF's number."""
@@ -17,11 +18,27 @@ TABLES: Final = range(10_000_000, 20_000_000)
 IF_IDS: Final = range(100_000_000, 200_000_000)
 """if_id of a tunnel's xfrm interface, and the id of its nexthop object: 100,000,000 + the tunnel's number."""
 
+SESSIONS: Final = range(20_000_000, 30_000_000)
+"""What a gateway instance's BGP sessions have of their own: the routing table to its peers, and the uid of its process;
+20,000,000 + twice the VRF's number + the instance."""
+
 GROUPS: Final = range(200_000_000, 300_000_000)
 """Nexthop groups, numbered by the netlink driver; the first is the blackhole nexthop that an empty group holds."""
 
 PROTOCOL: Final = 250
 """Routing protocol number of our routes and nexthops: one that iproute2 gives no name."""
+
+LEARNED_METRIC: Final = 20
+"""Metric of a route that BGP taught; a declared one to the same prefix has 0, and is preferred."""
+
+RULES: Final = range(900, 1000)
+"""Priorities of our rules: before the kernel's own l3mdev rule, which has 1000."""
+
+NO_DEFAULT_MARK: Final = 0x48470001
+"""Mark of packets from connections that may not use a default route (enableInternetSecurity)."""
+
+LEARNED_PROTOCOL: Final = 251
+"""Routing protocol number of the routes that BGP taught: they are dumped, and verified, apart from the others."""
 
 UNREACHABLE_METRIC: Final = 4278198272
 """Metric of a VRF's default route of last resort: the one that the kernel's documentation of VRF gives."""
@@ -181,7 +198,7 @@ Via = Unreachable | OnLink | Gateway | Tunnels
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A route of ours (`PROTOCOL`) in a table of ours (`TABLES`)."""
+    """A route of ours (`PROTOCOL`) in a table of ours (`TABLES`, `SESSIONS`)."""
 
     table: int
     prefix: IPv4Network | IPv6Network
@@ -191,6 +208,27 @@ class Route:
     @property
     def key(self) -> Key:
         return ("Route", self.table, self.prefix, self.metric)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A routing rule of ours (`PROTOCOL`), for IPv4. Its selectors are those that are set.
+
+    A rule looks up `table`, or with `l3mdev` the table of the packet's VRF, there without routes of
+    `suppress_prefixlength` bits and less; with neither it answers unreachable.
+    """
+
+    priority: int
+    source: IPv4Address | None = None
+    uid: int | None = None
+    fwmark: int = 0
+    table: int = 0
+    l3mdev: bool = False
+    suppress_prefixlength: int | None = None
+
+    @property
+    def key(self) -> Key:
+        return ("Rule", self.priority, self.source, self.uid, self.fwmark)
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,8 +296,64 @@ class IkeConnection:
         return ("IkeConnection", self.name)
 
 
+@dataclass(frozen=True, slots=True)
+class Speaker:
+    """ExaBGP and its helper for one gateway instance: its sockets are bound to the VRF, and it runs under its own uid.
+
+    `name` is ``<vrf>-<instance>``; it listens at `addresses`, the first of which is its router id.
+    """
+
+    name: str
+    vrf: str
+    uid: int
+    asn: int
+    addresses: tuple[IPv4Address, ...]
+
+    @property
+    def key(self) -> Key:
+        return ("Speaker", self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbor:
+    """A BGP session of a speaker. Routes never go back to the `site` (full id of the vpnSite) that they came from.
+
+    `digest` tells one password from another and nothing of it; "" where there is none. `hold_time` is in seconds.
+    """
+
+    speaker: str
+    address: IPv4Address
+    local_address: IPv4Address
+    asn: int
+    site: str
+    hold_time: int
+    passive: bool
+    ttl_security: bool
+    maximum_prefixes: int
+    digest: str = ""
+    password: Secret | None = field(default=None, compare=False)
+
+    @property
+    def key(self) -> Key:
+        return ("Neighbor", self.speaker, self.address)
+
+
 Object = (
-    Sysctl | Vrf | Tunnel | Port | Address | Nexthop | Group | Route | Ruleset | Element | IkeSecret | IkeConnection
+    Sysctl
+    | Vrf
+    | Tunnel
+    | Port
+    | Address
+    | Nexthop
+    | Group
+    | Route
+    | Rule
+    | Ruleset
+    | Element
+    | IkeSecret
+    | IkeConnection
+    | Speaker
+    | Neighbor
 )
 
 
@@ -315,11 +409,14 @@ class Plan:
     """All that one machine shall hold, and whose each object is.
 
     `owners` maps an object's key to the full ids of the resources that it exists for, the most specific first.
+    `peers` and `route_tables` say what learned routes mean.
     """
 
     objects: tuple[Object, ...]
     tunnels: tuple[TunnelOf, ...]
     owners: Mapping[Key, tuple[str, ...]]
+    peers: tuple[PeerOf, ...] = ()
+    route_tables: tuple[RouteTable, ...] = ()
 
 
 def tunnel_interface(number: int) -> str:

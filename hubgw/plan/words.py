@@ -13,13 +13,16 @@ from hubgw.plan.types import (
     Group,
     IkeConnection,
     IkeSecret,
+    Neighbor,
     Nexthop,
     Object,
     OnLink,
     Op,
     Port,
     Route,
+    Rule,
     Ruleset,
+    Speaker,
     Sysctl,
     Tiers,
     Tunnel,
@@ -32,10 +35,13 @@ from hubgw.plan.types import (
 )
 
 _ELEMENTS = {
+    "bgp_peers": "BGP accepted from",
+    "bgp_ttl_security": "BGP only with TTL 255 from",
     "hub_addresses": "the hub's own address",
     "ike_open": "IKE answered at",
     "mss": "TCP MSS clamped in",
     "no_branch_to_branch": "branch-to-branch closed in",
+    "no_default": "default route closed to",
     "not_in_fib": "source accepted while its tunnel is out of the routing table:",
     "ports": "virtual network interface",
     "underlay": "underlay interface",
@@ -75,6 +81,8 @@ def name(obj: Object) -> str:
             return f"nexthop group over {_tiers(tiers)}"
         case Route(table, prefix):
             return f"route {prefix} in table {table}"
+        case Rule(priority):
+            return f"routing rule {priority}{_selectors(obj)}"
         case Ruleset():
             return "nftables table inet hubgw"
         case Element(set_, item):
@@ -84,6 +92,10 @@ def name(obj: Object) -> str:
             return f"preshared key {id_} of {' and '.join(owners)}" if owners else f"preshared key {id_}"
         case IkeConnection(device, local_address=local, remote_address=remote):
             return f"IKE connection {device} {local} - {remote}"
+        case Speaker(speaker, asn=asn, addresses=addresses):
+            return f"BGP speaker {speaker} (AS {asn}) at {' '.join(map(str, addresses))}"
+        case Neighbor(_, address, local_address, asn):
+            return f"BGP session with {address} (AS {asn}) from {local_address}"
         case _:
             assert_never(obj)
 
@@ -103,6 +115,21 @@ def via(way: Via) -> str:
             assert_never(way)
 
 
+def _selectors(rule: Rule) -> str:
+    source = f" from {rule.source}" if rule.source else ""
+    uid = "" if rule.uid is None else f" of user {rule.uid}"
+    mark = f" for packets marked {rule.fwmark:#x}" if rule.fwmark else ""
+    return source + uid + mark
+
+
+def _lookup(rule: Rule) -> str:
+    if rule.table:
+        return f"table {rule.table}"
+    if not rule.l3mdev:
+        return "unreachable"
+    return "the VRF's table" + ("" if rule.suppress_prefixlength is None else " without its default route")
+
+
 def _tiers(tiers: Tiers) -> str:
     return ", else ".join(" ".join(tunnel_interface(member) for member in tier) for tier in tiers)
 
@@ -111,6 +138,8 @@ def _suffix(obj: Object) -> str:
     match obj:
         case Route():
             return f", {via(obj.via)}"
+        case Rule():
+            return f", {_lookup(obj)}"
         case Sysctl() | Element() if obj.value:
             return f", {obj.value}"
         case _:
@@ -122,10 +151,14 @@ def _changes(old: Object, new: Object) -> str:
         return f", {via(old.via)} -> {via(new.via)}"
     if isinstance(old, Group) and isinstance(new, Group):
         return f", members {_members(old.active)} -> {_members(new.active)}"
+    if isinstance(old, Rule) and isinstance(new, Rule):
+        return f", to {_lookup(new)}"
     changed = [
-        f"{field.name} {getattr(old, field.name)} -> {getattr(new, field.name)}"
+        "password"
+        if field.name == "digest"
+        else f"{field.name} {getattr(old, field.name)} -> {getattr(new, field.name)}"
         for field in fields(new)
-        if getattr(old, field.name) != getattr(new, field.name)
+        if field.compare and getattr(old, field.name) != getattr(new, field.name)
     ]
     return f", {'; '.join(changed)}"
 
