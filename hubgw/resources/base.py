@@ -31,6 +31,7 @@ from hubgw.resources.ids import (
     provider_of,
     singular,
 )
+from hubgw.resources.problem import SECRETS
 
 KEY_LENGTHS: Final = range(16, 129)
 TEXT_LENGTH: Final = 256
@@ -42,7 +43,7 @@ _NO_INTERFACE: Final = frozenset({"lo", "all", "default"})
 
 _ADDRESS_LIKE: Final = re.compile(r"[0-9.]+", re.ASCII)
 
-_NOT_ROUTED: Final = {
+NOT_ROUTED: Final = {
     IPv4Network("0.0.0.0/8"): "unspecified",
     IPv4Network("127.0.0.0/8"): "loopback",
     IPv4Network("169.254.0.0/16"): "link-local",
@@ -86,7 +87,8 @@ class Ref:
         return self.id.rpartition("/")[2]
 
 
-def _text(value: object, what: str) -> str:
+def text_of(value: object, what: str) -> str:
+    """Returns a value that is text; `what` is expected. Raises `fault`."""
     if not isinstance(value, str):
         raise fault(f"expected {what}", "put it in quotes" if isinstance(value, int | float) else "")
     return value
@@ -114,7 +116,7 @@ def _ref_to(*types: str) -> Callable[[object, ValidationInfo], Ref]:
             if set(value) != {"id"}:
                 raise fault("expected a reference", "write {id: ...}, or the name alone")
             value = value["id"]
-        text = _text(value, f"the name or id of a {wanted}")
+        text = text_of(value, f"the name or id of a {wanted}")
         scope = info.context if isinstance(info.context, ResourceId) else DEFAULT_SCOPE
         try:
             target = ResourceId.parse(text) if text.startswith("/") else _relative(text, types, scope)
@@ -144,7 +146,7 @@ def _dump_ref(ref: Ref) -> dict[str, str]:
 def _prefix(value: object) -> IPv4Network | IPv6Network:
     if isinstance(value, IPv4Network | IPv6Network):
         return value
-    text = _text(value, "a prefix like 10.1.0.0/24")
+    text = text_of(value, "a prefix like 10.1.0.0/24")
     try:
         prefix = ip_network(text, strict=False)
         exact = ip_interface(text).ip == prefix.network_address
@@ -154,32 +156,39 @@ def _prefix(value: object) -> IPv4Network | IPv6Network:
         raise fault("IPv6 prefixes are not implemented yet")
     if not exact:
         raise fault("the prefix has host bits set", f"write {prefix}, or the length that fits the address")
-    if prefix.prefixlen == 0:
-        raise fault("the default route in an address space is not implemented yet")
     if "/" not in text:
         raise fault("expected a prefix with its length", f"write {prefix}")
-    for special, what in _NOT_ROUTED.items():
+    for special, what in NOT_ROUTED.items():
         if prefix.subnet_of(special):
             raise fault(f"the prefix is inside {special} ({what}), which is not routed", "leave it out")
     return prefix
 
 
+def _not_default(prefix: IPv4Network | IPv6Network) -> IPv4Network | IPv6Network:
+    if prefix.prefixlen == 0:
+        raise fault("only the address space of a vpnSite may hold the default route")
+    return prefix
+
+
 def _address(value: object) -> IPv4Address | IPv6Address:
-    if isinstance(value, IPv4Address | IPv6Address):
-        return value
-    text = _text(value, "an IP address like 192.0.2.1")
+    return value if isinstance(value, IPv4Address | IPv6Address) else host(value, NOT_ROUTED)
+
+
+def host(value: object, refused: Mapping[IPv4Network, str]) -> IPv4Address:
+    """Returns the address of one host, in none of the networks that are `refused` for what they are. Raises `fault`."""
+    text = text_of(value, "an IP address like 192.0.2.1")
     try:
         address = ip_address(text)
     except ValueError:
         raise fault("expected an IP address like 192.0.2.1") from None
     if address.version == 6:
         raise fault("IPv6 addresses are not implemented yet")
-    _check_host(address)
+    _check_host(address, refused)
     return address
 
 
-def _check_host(address: IPv4Address) -> None:
-    for special, what in _NOT_ROUTED.items():
+def _check_host(address: IPv4Address, refused: Mapping[IPv4Network, str]) -> None:
+    for special, what in refused.items():
         if address in special:
             raise fault("expected the address of one host", f"{special} is {what}")
 
@@ -187,7 +196,7 @@ def _check_host(address: IPv4Address) -> None:
 def _interface_address(value: object) -> IPv4Interface | IPv6Interface:
     if isinstance(value, IPv4Interface | IPv6Interface):
         return value
-    text = _text(value, "an address with its prefix length like 10.50.0.1/24")
+    text = text_of(value, "an address with its prefix length like 10.50.0.1/24")
     try:
         address = ip_interface(text)
     except ValueError:
@@ -198,14 +207,14 @@ def _interface_address(value: object) -> IPv4Interface | IPv6Interface:
         raise fault("expected a prefix length from 1 to 30 after the address")
     if address.ip in {address.network.network_address, address.network.broadcast_address}:
         raise fault("expected the address of one host, not of the network or of all hosts")
-    _check_host(address.ip)
+    _check_host(address.ip, NOT_ROUTED)
     return address
 
 
 def _secret(value: object) -> Secret:
     if isinstance(value, Secret):
         return value
-    text = _text(value, "a key as text")
+    text = text_of(value, "a key as text")
     if not _PRINTABLE.fullmatch(text):
         raise fault("a key has printable ASCII characters only")
     if len(text) < KEY_LENGTHS.start:
@@ -216,7 +225,7 @@ def _secret(value: object) -> Secret:
 
 
 def _interface_name(value: object) -> str:
-    text = _text(value, "the name of an interface")
+    text = text_of(value, "the name of an interface")
     if not INTERFACE.fullmatch(text):
         raise fault("an interface's name has 1 to 15 letters, digits and . _ -, and starts with a letter or digit")
     # nft and ip take a name where they take an address or an index, and guess.
@@ -238,7 +247,8 @@ SiteRef = Annotated[Ref, PlainValidator(_ref_to("vpnSites")), _AS_ID]
 LinkRef = Annotated[Ref, PlainValidator(_ref_to(LINK_TYPE)), _AS_ID]
 ExtendedRef = Annotated[Ref, PlainValidator(_ref_to("vpnSites", LINK_TYPE, CONNECTION_TYPE)), _AS_ID]
 Text = Annotated[str, AfterValidator(_printable)]
-Prefix = Annotated[IPv4Network | IPv6Network, PlainValidator(_prefix), PlainSerializer(str)]
+SitePrefix = Annotated[IPv4Network | IPv6Network, PlainValidator(_prefix), PlainSerializer(str)]
+Prefix = Annotated[SitePrefix, AfterValidator(_not_default)]
 Address = Annotated[IPv4Address | IPv6Address, PlainValidator(_address), PlainSerializer(str)]
 InterfaceAddress = Annotated[IPv4Interface | IPv6Interface, PlainValidator(_interface_address), PlainSerializer(str)]
 InterfaceName = Annotated[str, PlainValidator(_interface_name)]
@@ -251,7 +261,7 @@ Lenient: Final = Field(strict=False)
 class AddressSpace(Model):
     """Azure's list of prefixes."""
 
-    address_prefixes: Annotated[tuple[Prefix, ...], Lenient] = ()
+    address_prefixes: Annotated[tuple[SitePrefix, ...], Lenient] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,7 +318,7 @@ class Resource:
 
 def _as_json(value: Any, secrets: bool) -> Any:
     if isinstance(value, dict):
-        return {name: _as_json(inner, secrets) for name, inner in value.items() if secrets or name != "sharedKey"}
+        return {name: _as_json(inner, secrets) for name, inner in value.items() if secrets or name not in SECRETS}
     if isinstance(value, list | tuple):
         return [_as_json(inner, secrets) for inner in value]
     return value

@@ -3,17 +3,18 @@
 from collections.abc import Iterator
 
 from hubgw.resources.base import Address, Resource
+from hubgw.resources.check_bgp import peering_addresses
 from hubgw.resources.check_nodes import instances
 from hubgw.resources.problem import Path, shown
 from hubgw.resources.report import Report, words
-from hubgw.resources.site import Link, VpnSite
+from hubgw.resources.site import VpnSite
 
 _Use = tuple[Resource, Path, str]
 """A resource, where it says the address, and whose address it says, to stand before the resource's name."""
 
 
 def check_own_addresses(report: Report) -> None:
-    """A link has no address of a gateway instance, and a branch not the identity of one, its public address."""
+    """A branch has no address of a gateway instance, outside or as a BGP peer, nor its identity, the public address."""
     local: dict[Address, _Use] = {}
     public: dict[str, _Use] = {}
     for node, path, instance in instances(report):
@@ -23,11 +24,10 @@ def check_own_addresses(report: Report) -> None:
         if instance.private_address is not None:
             local[instance.private_address] = (node, (*path, "privateAddress"), whose)
     for site in report.inventory.sites:
-        for path, link in _links(site):
-            if link.ip_address in local:
-                use: _Use = (site, path, f"the address of link {link.name} of")
+        for path, what, address in (*_links(site), *peering_addresses(site)):
+            if address in local:
                 hint = "a branch has an address of its own, none of the hub's"
-                _report(report, use, local[link.ip_address], shown(link.ip_address), hint)
+                _report(report, (site, path, what), local[address], shown(address), hint)
     for settings in report.inventory.settings:
         identity = settings.properties.remote_identity
         if identity in public:
@@ -35,10 +35,11 @@ def check_own_addresses(report: Report) -> None:
             _report(report, used, public[identity], shown(identity), "a branch has an identity of its own")
 
 
-def _links(site: VpnSite) -> Iterator[tuple[Path, Link]]:
+def _links(site: VpnSite) -> Iterator[tuple[Path, str, Address]]:
     for index, link in enumerate(site.links):
         declared = ("properties", "vpnSiteLinks", index, "properties", "ipAddress")
-        yield (declared if site.properties.vpn_site_links else ("properties", "ipAddress")), link
+        path = declared if site.properties.vpn_site_links else ("properties", "ipAddress")
+        yield path, f"the address of link {link.name} of", link.ip_address
 
 
 def _report(report: Report, branch: _Use, hub: _Use, value: str, hint: str) -> None:

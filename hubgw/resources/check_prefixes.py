@@ -38,7 +38,7 @@ def check_prefixes(report: Report) -> None:
         wans[hub.properties.virtual_wan.key].append(_Entry(hub.properties.address_prefix, hub, path))
     for site in report.inventory.sites:
         wans[site.properties.virtual_wan.key].extend(_spaces(site, site.properties.address_space.address_prefixes))
-    for vnet, wan_key in _connected(report):
+    for vnet, wan_key in connected_vnets(report):
         wans[wan_key].extend(_spaces(vnet, vnet.properties.address_space.address_prefixes))
     for wan_key in sorted(wans):
         _sweep(report, wans[wan_key])
@@ -49,7 +49,7 @@ def _spaces(owner: Resource, prefixes: tuple[Network, ...]) -> Iterator[_Entry]:
         yield _Entry(prefix, owner, ("properties", "addressSpace", "addressPrefixes", index))
 
 
-def _connected(report: Report) -> Iterator[tuple[VirtualNetwork, str]]:
+def connected_vnets(report: Report) -> Iterator[tuple[VirtualNetwork, str]]:
     """Yields each virtual network with the WAN that it is connected to, or with itself where it is to none."""
     wan_of: dict[str, str] = {}
     for connection in report.inventory.vnet_connections:

@@ -6,6 +6,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from hubgw.resources.base import HubRef, Lenient, LinkRef, Model, Ref, Resource, SharedKey, SiteRef
 from hubgw.resources.ids import LINK_CONNECTION_TYPE
+from hubgw.resources.peering import ChosenAddress, GatewayBgpSettings
 from hubgw.resources.site import MAX_LINKS, Name
 
 DpdTimeout = Annotated[int, Field(ge=20, le=3600)]
@@ -14,6 +15,7 @@ Protocol = Literal["IKEv2", "IKEv1"]
 
 class VpnGatewayProperties(Model):
     virtual_hub: HubRef
+    bgp_settings: GatewayBgpSettings | None = None
     vpn_gateway_scale_unit: Annotated[int, Field(ge=1)] = 1
     enable_bgp_route_translation_for_nat: bool = False
     is_routing_preference_internet: bool = False
@@ -35,7 +37,8 @@ class VpnLinkConnectionProperties(Model):
     vpn_connection_protocol_type: Protocol = "IKEv2"
     connection_bandwidth: int | None = None
     shared_key: SharedKey | None = None
-    enable_bgp: bool = False
+    enable_bgp: bool | None = None
+    vpn_gateway_custom_bgp_addresses: Annotated[tuple[ChosenAddress, ...], Lenient] = ()
     use_policy_based_traffic_selectors: bool = False
     enable_rate_limiting: bool = False
     use_local_azure_ip_address: bool = False

@@ -47,6 +47,7 @@ LATER: Final = Field.REFUSED
 
 _SPACE: Final = Group({"addressPrefixes": DONE, "ipamPoolPrefixAllocations": LATER})
 _PART: Final[Mapping[str, Rule]] = {"id": READ_ONLY, "etag": READ_ONLY, "type": READ_ONLY, "name": DONE}
+_PEER: Final[Mapping[str, Rule]] = {"asn": DONE, "bgpPeeringAddress": DONE}
 _TUNNEL: Final[Mapping[str, Rule]] = {
     "routingWeight": Only(0),
     "dpdTimeoutSeconds": DONE,
@@ -56,7 +57,7 @@ _TUNNEL: Final[Mapping[str, Rule]] = {
     "egressBytesTransferred": READ_ONLY,
     "connectionBandwidth": INERT,
     "sharedKey": DONE,
-    "enableBgp": Only(False),
+    "enableBgp": DONE,
     "usePolicyBasedTrafficSelectors": Only(False),
     "ipsecPolicies": LATER,
     "enableRateLimiting": Only(False),
@@ -98,13 +99,27 @@ PROPERTIES: Final[Mapping[str, Mapping[str, Rule]]] = {
         "virtualRouterAutoScaleConfiguration": Group({"minCapacity": INERT}),
         "allowBranchToBranchTraffic": Only(False),
         "preferredRoutingGateway": Only("ExpressRoute", later=("VpnGateway", "None")),
-        "hubRoutingPreference": Only("ExpressRoute", later=("VpnGateway", "ASPath")),
+        "hubRoutingPreference": DONE,
         "provisioningState": READ_ONLY,
     },
     "vpnGateways": {
         "virtualHub": DONE,
         "connections": READ_ONLY,
-        "bgpSettings": LATER,
+        "bgpSettings": Group(
+            {
+                "asn": Only(65515),
+                "peerWeight": Only(0),
+                "bgpPeeringAddress": READ_ONLY,
+                "bgpPeeringAddresses": Group(
+                    {
+                        "ipconfigurationId": DONE,
+                        "customBgpIpAddresses": DONE,
+                        "defaultBgpIpAddresses": READ_ONLY,
+                        "tunnelIpAddresses": READ_ONLY,
+                    }
+                ),
+            }
+        ),
         "vpnGatewayScaleUnit": INERT,
         "ipConfigurations": READ_ONLY,
         "enableBgpRouteTranslationForNat": Only(False),
@@ -136,7 +151,7 @@ PROPERTIES: Final[Mapping[str, Mapping[str, Rule]]] = {
         "allowHubToRemoteVnetTransit": Only(True),
         "allowRemoteVnetToUseHubVnetGateways": Only(True),
         "connectionPolicy": LATER,
-        "enableInternetSecurity": Only(True),
+        "enableInternetSecurity": DONE,
         "routingConfiguration": LATER,
         "enableOnlyIPv6Peering": Only(False),
         "provisioningState": READ_ONLY,
@@ -147,7 +162,7 @@ PROPERTIES: Final[Mapping[str, Mapping[str, Rule]]] = {
         "ipAddress": DONE,
         "siteKey": LATER,
         "addressSpace": _SPACE,
-        "bgpProperties": LATER,
+        "bgpProperties": Group({**_PEER, "peerWeight": Only(0), "bgpPeeringAddresses": LATER}),
         "isSecuritySite": Only(False),
         "o365Policy": LATER,
         "vpnSiteLinks": Group(
@@ -158,7 +173,7 @@ PROPERTIES: Final[Mapping[str, Mapping[str, Rule]]] = {
                         "linkProperties": Group({"linkProviderName": INERT, "linkSpeedInMbps": INERT}),
                         "ipAddress": DONE,
                         "fqdn": LATER,
-                        "bgpProperties": LATER,
+                        "bgpProperties": Group(_PEER),
                         "provisioningState": READ_ONLY,
                     }
                 ),
@@ -170,7 +185,7 @@ PROPERTIES: Final[Mapping[str, Mapping[str, Rule]]] = {
         **_TUNNEL,
         "remoteVpnSite": DONE,
         "trafficSelectorPolicies": LATER,
-        "enableInternetSecurity": Only(False),
+        "enableInternetSecurity": DONE,
         "routingConfiguration": LATER,
         "vpnLinkConnections": Group(
             {
@@ -180,7 +195,7 @@ PROPERTIES: Final[Mapping[str, Mapping[str, Rule]]] = {
                         **_TUNNEL,
                         "vpnSiteLink": DONE,
                         "vpnLinkConnectionMode": Only("Default", later=("ResponderOnly", "InitiatorOnly")),
-                        "vpnGatewayCustomBgpAddresses": LATER,
+                        "vpnGatewayCustomBgpAddresses": Group({"ipConfigurationId": DONE, "customBgpIpAddress": DONE}),
                         "ingressNatRules": LATER,
                         "egressNatRules": LATER,
                     }
@@ -215,6 +230,11 @@ PROPERTIES: Final[Mapping[str, Mapping[str, Rule]]] = {
         "resource": DONE,
         "remoteIdentity": DONE,
         "priority": DONE,
+        "bgpPassword": DONE,
+        "bgpTtlSecurity": DONE,
+        "bgpHoldTime": DONE,
+        "bgpPassive": DONE,
+        "maximumPrefixes": DONE,
         "provisioningState": READ_ONLY,
     },
 }

@@ -18,7 +18,9 @@ Place = tuple[str, int]
 STORED: Final[Place] = ("(stored)", 0)
 SHOWN_LENGTH: Final = 80
 
-_SECRETS: Final = frozenset({"sharedKey", "siteKey"})
+SECRETS: Final = frozenset({"sharedKey", "siteKey", "bgpPassword"})
+"""Fields whose values are never shown, nor given out unasked."""
+
 _PLAIN_KEY: Final = re.compile(r"[A-Za-z0-9_.<-]{1,40}", re.ASCII)
 
 
@@ -80,7 +82,7 @@ def path_text(path: Path) -> str:
 
 def shown(value: Any, path: Path = ()) -> str:
     """Returns a value as text that may be shown: cut, escaped, and never a secret or what may hold one."""
-    if isinstance(value, Secret) or not _SECRETS.isdisjoint(path):
+    if isinstance(value, Secret) or not SECRETS.isdisjoint(path):
         return "***"
     if isinstance(value, dict | list | tuple):
         return kind_of(value)

@@ -7,6 +7,7 @@ from typing import Annotated, Final
 from pydantic import AfterValidator, Field
 
 from hubgw.resources.base import ExtendedRef, Model, Resource, fault
+from hubgw.resources.peering import BgpPassword
 
 _HOST: Final = r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?)"
 _IDENTITY: Final = re.compile(rf"(?=.{{1,128}}\Z)(?:[A-Za-z0-9._+-]{{1,64}}@)?{_HOST}(?:\.{_HOST})*", re.ASCII)
@@ -28,11 +29,16 @@ def _identity(text: str) -> str:
 
 class SettingsProperties(Model):
     """`remote_identity` is the branch's IKE identity (its link's address where absent); of two sites that announce one
-    prefix, that of the lower `priority` is preferred."""
+    prefix, that of the lower `priority` is preferred. `bgp_hold_time` is in seconds."""
 
     resource: ExtendedRef
     remote_identity: Annotated[str, AfterValidator(_identity)] | None = None
     priority: Annotated[int, Field(ge=0, le=65535)] | None = None
+    bgp_password: BgpPassword | None = None
+    bgp_ttl_security: bool | None = None
+    bgp_hold_time: Annotated[int, Field(ge=3, le=65535)] | None = None
+    bgp_passive: bool | None = None
+    maximum_prefixes: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
 
 
 class Settings(Resource):

@@ -7,6 +7,7 @@ from pydantic import Field, PlainValidator
 
 from hubgw.resources.base import Address, AddressSpace, Lenient, Model, Resource, Text, WanRef, fault
 from hubgw.resources.ids import LINK_TYPE, name_problem
+from hubgw.resources.peering import BgpProperties, SiteBgpProperties
 
 MAX_LINKS = 4
 
@@ -40,6 +41,7 @@ class LinkProvider(Model):
 class VpnSiteLinkProperties(Model):
     link_properties: LinkProvider | None = None
     ip_address: Address
+    bgp_properties: BgpProperties | None = None
 
 
 class VpnSiteLink(Model):
@@ -52,17 +54,19 @@ class VpnSiteProperties(Model):
     device_properties: DeviceProperties | None = None
     ip_address: Address | None = None
     address_space: AddressSpace = AddressSpace()
+    bgp_properties: SiteBgpProperties | None = None
     is_security_site: bool = False
     vpn_site_links: Annotated[tuple[VpnSiteLink, ...], Lenient, Field(max_length=MAX_LINKS)] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """One way to a site. `id` is the vpnSiteLink's full id."""
+    """One way to a site. `id` is the vpnSiteLink's full id, `bgp` what it has of its own."""
 
     name: str
     ip_address: Address
     id: str
+    bgp: BgpProperties | None = None
 
     @property
     def key(self) -> str:
@@ -78,10 +82,17 @@ class VpnSite(Resource):
     @property
     def links(self) -> tuple[Link, ...]:
         """The site's links in order; a site of the old form, with its own address, has one of the site's name."""
-        declared = tuple((link.name, link.properties.ip_address) for link in self.properties.vpn_site_links)
-        if not declared and self.properties.ip_address is not None:
-            declared = ((self.name, self.properties.ip_address),)
-        return tuple(Link(name, address, f"{self.id}/vpnSiteLinks/{name}") for name, address in declared)
+        if not self.properties.vpn_site_links and self.properties.ip_address is not None:
+            return (Link(self.name, self.properties.ip_address, f"{self.id}/vpnSiteLinks/{self.name}"),)
+        return tuple(
+            Link(
+                link.name,
+                link.properties.ip_address,
+                f"{self.id}/vpnSiteLinks/{link.name}",
+                link.properties.bgp_properties,
+            )
+            for link in self.properties.vpn_site_links
+        )
 
     def to_json(self, secrets: bool) -> dict[str, Any]:
         document = super().to_json(secrets)

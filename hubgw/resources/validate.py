@@ -8,7 +8,9 @@ from collections.abc import Iterable
 
 from hubgw.resources.base import Resource
 from hubgw.resources.check_addresses import check_own_addresses
+from hubgw.resources.check_bgp import check_bgp
 from hubgw.resources.check_connections import check_connections, check_identities, check_keys
+from hubgw.resources.check_custom_addresses import check_custom_addresses
 from hubgw.resources.check_nodes import check_attachments, check_instances
 from hubgw.resources.check_prefixes import check_prefixes
 from hubgw.resources.check_references import check_references
@@ -40,5 +42,7 @@ def validate(resources: Iterable[Resource], where: Where) -> tuple[Problem, ...]
     check_instances(report)
     check_attachments(report)
     check_own_addresses(report)
+    check_bgp(report)
+    check_custom_addresses(report)
     check_settings(report)
     return tuple(sorted(report.problems, key=lambda problem: (problem.file, problem.line, problem.path)))

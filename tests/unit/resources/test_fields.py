@@ -60,6 +60,20 @@ AZURE = {
 """The properties that azure-mgmt-network 33.1.0 writes and reads, from its public models."""
 
 
+NESTED = {
+    ("vpnSites", "bgpProperties"): "asn bgpPeeringAddress bgpPeeringAddresses peerWeight",
+    ("vpnSites", "vpnSiteLinks", "properties", "bgpProperties"): "asn bgpPeeringAddress",
+    ("vpnGateways", "bgpSettings"): "asn bgpPeeringAddress bgpPeeringAddresses peerWeight",
+    ("vpnGateways", "bgpSettings", "bgpPeeringAddresses"): """
+        customBgpIpAddresses defaultBgpIpAddresses ipconfigurationId tunnelIpAddresses
+    """,
+    ("vpnGateways/vpnConnections", "vpnLinkConnections", "properties", "vpnGatewayCustomBgpAddresses"): """
+        customBgpIpAddress ipConfigurationId
+    """,
+}
+"""The fields of properties that are mappings, or lists of them, from the same models."""
+
+
 def _fields(path: str) -> Mapping[str, Rule]:
     for type_, part in (("vpnSites", "vpnSiteLinks"), ("vpnGateways/vpnConnections", "vpnLinkConnections")):
         if path == f"{type_}/{part}":
@@ -74,6 +88,16 @@ def _fields(path: str) -> Mapping[str, Rule]:
 @pytest.mark.parametrize("type_", sorted(AZURE))
 def test_every_field_of_azure_is_one_of_the_four(type_: str) -> None:
     assert sorted(_fields(type_)) == sorted(AZURE[type_].split())
+
+
+@pytest.mark.parametrize("path", sorted(NESTED))
+def test_every_field_inside_a_property_of_azure_is_one_of_the_four(path: tuple[str, ...]) -> None:
+    fields = PROPERTIES[path[0]]
+    for name in path[1:]:
+        inner = fields[name]
+        assert isinstance(inner, Group)
+        fields = inner.fields
+    assert sorted(fields) == NESTED[path].split()
 
 
 def _models(annotation: object) -> Iterator[type[BaseModel]]:
@@ -152,6 +176,6 @@ def test_an_empty_list_of_what_is_not_implemented_changes_nothing() -> None:
     written = {
         "type": "vpnGateways",
         "name": "gw1",
-        "properties": {"virtualHub": "hub1", "natRules": [], "bgpSettings": {}},
+        "properties": {"virtualHub": "hub1", "natRules": [], "bgpSettings": None},
     }
     assert parse(written).findings == ()

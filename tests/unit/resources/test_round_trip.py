@@ -1,6 +1,7 @@
 """What is written out is read in again as the same resource; keys leave only where they are asked for."""
 
 import json
+import re
 from ipaddress import IPv4Network
 from typing import Any
 
@@ -15,6 +16,7 @@ from hubgw.resources.connection import VpnConnection
 from hubgw.resources.inventory import Inventory
 from hubgw.resources.load import load
 from hubgw.resources.parse import parse
+from hubgw.resources.settings import Settings
 from hubgw.resources.site import VpnSite
 
 names = st.from_regex(NAME, fullmatch=True)
@@ -55,7 +57,31 @@ def spaces(least: int) -> st.SearchStrategy[Any]:
     return st.fixed_dictionaries({"addressPrefixes": st.lists(prefixes(), min_size=least, max_size=3)})
 
 
-links = st.lists(st.fixed_dictionaries({"name": names, "properties": st.fixed_dictionaries({"ipAddress": addresses})}))
+passwords = st.from_regex(re.compile(r"[!$-&(-:<-\[\]-z|~]{1,80}", re.ASCII), fullmatch=True)
+asns = st.sampled_from([1, 64512, 65514, 65516, 65552, 4294967294])
+customs = st.sampled_from(["169.254.21.0", "169.254.21.1", "169.254.22.255"])
+instances = st.sampled_from(["Instance0", "Instance1"])
+bgp = st.fixed_dictionaries({"asn": asns, "bgpPeeringAddress": addresses | customs})
+bgp_settings = st.fixed_dictionaries(
+    {
+        "bgpPeeringAddresses": st.lists(
+            st.fixed_dictionaries({"ipconfigurationId": instances, "customBgpIpAddresses": st.lists(customs)}),
+            max_size=2,
+        )
+    }
+)
+choices = st.lists(
+    st.fixed_dictionaries({"ipConfigurationId": instances, "customBgpIpAddress": customs}),
+    max_size=2,
+)
+links = st.lists(
+    st.fixed_dictionaries(
+        {
+            "name": names,
+            "properties": st.fixed_dictionaries({"ipAddress": addresses}, optional={"bgpProperties": bgp}),
+        }
+    )
+)
 link_connections = st.lists(
     st.fixed_dictionaries(
         {
@@ -65,6 +91,8 @@ link_connections = st.lists(
                     "vpnSiteLink": reference(names),
                     "sharedKey": maybe(keys),
                     "dpdTimeoutSeconds": maybe(st.integers(20, 3600)),
+                    "enableBgp": maybe(st.booleans()),
+                    "vpnGatewayCustomBgpAddresses": choices,
                 }
             ),
         }
@@ -80,8 +108,17 @@ ways = st.sampled_from(
 )
 documents = st.one_of(
     tracked(document("virtualWans", names, allowBranchToBranchTraffic=maybe(st.booleans()))),
-    tracked(document("virtualHubs", names, virtualWan=reference(names), addressPrefix=prefixes(24), sku=maybe(text))),
-    tracked(document("vpnGateways", names, virtualHub=reference(names))),
+    tracked(
+        document(
+            "virtualHubs",
+            names,
+            virtualWan=reference(names),
+            addressPrefix=prefixes(24),
+            sku=maybe(text),
+            hubRoutingPreference=maybe(st.sampled_from(["ExpressRoute", "VpnGateway", "ASPath"])),
+        )
+    ),
+    tracked(document("vpnGateways", names, virtualHub=reference(names), bgpSettings=maybe(bgp_settings))),
     tracked(document("virtualNetworks", names, addressSpace=spaces(1))),
     tracked(
         document(
@@ -90,16 +127,24 @@ documents = st.one_of(
             virtualWan=reference(names),
             addressSpace=maybe(spaces(0)),
             ipAddress=maybe(addresses),
+            bgpProperties=maybe(bgp),
             vpnSiteLinks=links.filter(lambda some: len(some) <= 4),
             deviceProperties=maybe(st.fixed_dictionaries({"deviceVendor": text})),
         )
     ),
-    document("hubVirtualNetworkConnections", children, remoteVirtualNetwork=reference(names)),
+    document(
+        "hubVirtualNetworkConnections",
+        children,
+        remoteVirtualNetwork=reference(names),
+        enableInternetSecurity=maybe(st.booleans()),
+    ),
     document(
         "vpnConnections",
         children,
         remoteVpnSite=reference(names),
         sharedKey=maybe(keys),
+        enableBgp=maybe(st.booleans()),
+        enableInternetSecurity=maybe(st.booleans()),
         vpnLinkConnections=link_connections,
     ),
     document(
@@ -107,7 +152,17 @@ documents = st.one_of(
         names,
         virtualNetworks=st.lists(st.tuples(attachments, ways).map(lambda pair: {**pair[0], **pair[1]}), max_size=2),
     ),
-    document("settings", names, resource=reference(names), priority=maybe(st.integers(0, 65535))),
+    document(
+        "settings",
+        names,
+        resource=reference(names),
+        priority=maybe(st.integers(0, 65535)),
+        bgpPassword=maybe(passwords),
+        bgpTtlSecurity=maybe(st.booleans()),
+        bgpHoldTime=maybe(st.integers(3, 65535)),
+        bgpPassive=maybe(st.booleans()),
+        maximumPrefixes=maybe(st.integers(1, 1_000_000)),
+    ),
 )
 
 
@@ -140,7 +195,12 @@ def test_yaml_says_the_same_as_json(written: Any) -> None:
 @given(documents)
 def test_no_key_leaves_unasked(written: Any) -> None:
     resource = _read(written)
-    assert "sharedKey" not in json.dumps(resource.to_json(secrets=False))
+    out = json.dumps(resource.to_json(secrets=False))
+    assert "sharedKey" not in out
+    assert "bgpPassword" not in out
+    if isinstance(resource, Settings) and resource.properties.bgp_password:
+        assert isinstance(resource.properties.bgp_password, Secret)
+        assert f"bgp_password={resource.properties.bgp_password.reveal()}" not in repr(resource)
     if isinstance(resource, VpnConnection) and resource.properties.shared_key:
         assert isinstance(resource.properties.shared_key, Secret)
         assert resource.properties.shared_key.reveal() not in repr(resource)
