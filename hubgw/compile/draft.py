@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from hubgw.names import PORT_PREFIX, TUNNEL_PREFIX, VRF_PREFIX
-from hubgw.plan.types import IF_IDS, TABLES, Key, Object, TunnelOf
+from hubgw.plan.bgp import PeerOf, RouteTable
+from hubgw.plan.types import IF_IDS, SESSIONS, TABLES, Key, Object, TunnelOf
 
 Allocations = Mapping[tuple[str, str], int]
 """(kind, owner) -> number, as the store gave them; kinds and owners are those of `hubgw.compile.allocate`."""
@@ -24,6 +25,10 @@ class Numbers:
         number = self.allocations["vrf", hub_key]
         return f"{VRF_PREFIX}{number}", TABLES[number]
 
+    def session(self, hub_key: str, instance: int) -> int:
+        """Returns the routing table and uid of the BGP sessions of a hub's gateway instance."""
+        return SESSIONS[2 * self.allocations["vrf", hub_key] + instance]
+
     def tunnel(self, owner: str) -> tuple[str, int]:
         """Returns (interface name, if_id) of a tunnel; the if_id is its nexthop id too."""
         number = self.allocations["tunnel", owner]
@@ -40,6 +45,8 @@ class Draft:
 
     objects: dict[Key, Object] = field(default_factory=dict)
     tunnels: list[TunnelOf] = field(default_factory=list)
+    peers: list[PeerOf] = field(default_factory=list)
+    route_tables: list[RouteTable] = field(default_factory=list)
     owners: dict[Key, tuple[str, ...]] = field(default_factory=dict)
 
     def add(self, obj: Object, *owners: str) -> None:

@@ -1,8 +1,6 @@
 """A tunnel's ends -> its IKE connection and secret: the suites, the timers, the identities."""
 
-import hashlib
-import hmac
-
+from hubgw.compile.digest import keyed_digest
 from hubgw.names import Secret
 from hubgw.plan.types import IkeConnection, IkeSecret, TunnelOf
 
@@ -63,6 +61,4 @@ def compile_secret(name: str, remote_id: str, secret: Secret, secret_key: bytes)
 
     The id carries a keyed digest, so that a changed key is a changed id, and the id tells nothing of the key.
     """
-    text = f"{remote_id}\0{secret.reveal()}".encode()
-    digest = hmac.new(secret_key, text, hashlib.sha256).hexdigest()[:16]
-    return IkeSecret(f"{name}-{digest}", (remote_id,), secret)
+    return IkeSecret(f"{name}-{keyed_digest(secret_key, remote_id, secret)}", (remote_id,), secret)

@@ -1,8 +1,8 @@
-"""The machine itself: kernel settings, the constant ruleset, underlay interfaces, the addresses that speak IKE."""
+"""The machine itself: kernel settings, the constant ruleset and routing rules, underlay interfaces, who speaks IKE."""
 
 from hubgw.compile.draft import Draft
 from hubgw.compile.scope import Scope
-from hubgw.plan.types import Element, Ruleset, Sysctl
+from hubgw.plan.types import NO_DEFAULT_MARK, Element, Rule, Ruleset, Sysctl
 
 SYSCTLS = {
     # Flows spread over the tunnels by ports and protocol; by addresses alone two hosts would use one tunnel.
@@ -14,12 +14,22 @@ SYSCTLS = {
 }
 
 
+RULES = (
+    # What is marked is routed by its VRF without the default route of branches and of last resort ...
+    Rule(900, fwmark=NO_DEFAULT_MARK, l3mdev=True, suppress_prefixlength=0),
+    # ... and never by the kernel's own rule of VRFs.
+    Rule(901, fwmark=NO_DEFAULT_MARK),
+)
+
+
 def compile_machine(draft: Draft, scope: Scope, ruleset: str) -> None:
     """Writes what every machine with a hub has."""
     hubs = tuple(hosted.hub.id for hosted in scope.hubs)
     for path, value in SYSCTLS.items():
         draft.add(Sysctl(path, value), *hubs)
     draft.add(Ruleset(ruleset), *hubs)
+    for rule in RULES:
+        draft.add(rule, *hubs)
     for hosted in scope.hubs:
         for instance in hosted.instances:
             draft.add(Element("underlay", (instance.interface,)), instance.vpn_gateway.id)

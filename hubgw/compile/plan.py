@@ -1,5 +1,6 @@
 """The list of passes: everything that a machine's plan is made of, in the order in which it is written."""
 
+from hubgw.compile.bgp import compile_bgp
 from hubgw.compile.draft import Allocations, Draft, Numbers
 from hubgw.compile.hubs import compile_hubs
 from hubgw.compile.machine import compile_machine
@@ -21,7 +22,7 @@ def compile_plan(
         node: the machine; None, or one that hosts nothing, gives an empty plan.
         allocations: the store's numbers, one for each of `hubgw.compile.allocate.owners`.
         ruleset: digest of the nftables text that the machine's software carries.
-        secret_key: the store's own key, from which the ids of IKE secrets are derived.
+        secret_key: the store's own key, from which the digests of secrets are derived.
     """
     draft = Draft()
     scope = scope_of(inventory, node, Numbers(allocations))
@@ -30,4 +31,11 @@ def compile_plan(
         compile_hubs(draft, scope)
         compile_vnets(draft, scope)
         compile_sites(draft, scope, secret_key)
-    return Plan(tuple(draft.objects.values()), tuple(draft.tunnels), draft.owners)
+        compile_bgp(draft, scope, secret_key)
+    return Plan(
+        tuple(draft.objects.values()),
+        tuple(draft.tunnels),
+        draft.owners,
+        tuple(draft.peers),
+        tuple(draft.route_tables),
+    )

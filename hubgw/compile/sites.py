@@ -9,7 +9,7 @@ from hubgw.compile.ike import compile_ike, compile_secret
 from hubgw.compile.mtu import tunnel_mtu
 from hubgw.compile.scope import HostedHub, Scope
 from hubgw.names import Secret
-from hubgw.plan.types import Group, Nexthop, Route, Tiers, Tunnel, TunnelOf, Tunnels
+from hubgw.plan.types import Element, Group, Nexthop, Route, Tiers, Tunnel, TunnelOf, Tunnels
 from hubgw.resources.connection import VpnConnection
 from hubgw.resources.node import GatewayInstance
 from hubgw.resources.site import Link
@@ -59,6 +59,8 @@ def _compile_connection(
             draft.tunnels.append(tunnel)
             draft.add(Tunnel(tunnel.name, tunnel.nexthop, hosted.vrf, mtu, alias), *owners)
             draft.add(Nexthop(tunnel.nexthop, tunnel.name), *owners)
+            if not connection.properties.enable_internet_security:
+                draft.add(Element("no_default", (tunnel.name,)), *owners)
             draft.add(compile_secret(tunnel.name, remote_id, key, secret_key), *owners)
             draft.add(compile_ike(tunnel, local_id, remote_id, dpd_timeout), *owners)
             nexthops.append(tunnel.nexthop)

@@ -19,6 +19,8 @@ def _compile_vnet(draft: Draft, scope: Scope, hosted: HostedHub, vnet: HostedVne
     port = _port(scope, hosted, vnet)
     draft.add(port, *owners)
     draft.add(Element("ports", (port.name,)), *owners)
+    if not vnet.connection.properties.enable_internet_security:
+        draft.add(Element("no_default", (port.name,)), *owners)
     address = IPv4Interface(str(attachment.address))
     draft.add(Address(port.name, address), *owners)
     draft.add(Element("hub_addresses", (hosted.vrf, str(address.ip))), *owners)

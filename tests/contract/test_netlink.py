@@ -19,6 +19,9 @@ from hubgw.drivers.netlink.monitor import Event, Monitor
 from hubgw.plan.diff import diff
 from hubgw.plan.types import (
     GROUPS,
+    LEARNED_METRIC,
+    NO_DEFAULT_MARK,
+    SESSIONS,
     UNREACHABLE_METRIC,
     Address,
     Create,
@@ -32,6 +35,7 @@ from hubgw.plan.types import (
     OpError,
     Port,
     Route,
+    Rule,
     Sysctl,
     Tunnel,
     Tunnels,
@@ -72,6 +76,13 @@ GATEWAY = Address(OPERATORS, IPv4Interface("10.50.0.1/24"))
 CONNECTED = Route(VRF.table, IPv4Network("10.50.0.0/24"), OnLink(OPERATORS))
 BEHIND = Route(VRF.table, IPv4Network("10.60.0.0/16"), Gateway(OPERATORS, IPv4Address("10.50.0.4")))
 
+WITHOUT_DEFAULT = Rule(900, fwmark=NO_DEFAULT_MARK, l3mdev=True, suppress_prefixlength=0)
+NOWHERE = Rule(901, fwmark=NO_DEFAULT_MARK)
+SESSION = SESSIONS[2]
+PINNED = Rule(910, source=IPv4Address("10.100.0.12"), uid=SESSION, table=SESSION)
+TO_PEER = Route(SESSION, IPv4Network("10.1.0.254/32"), Tunnels(BOTH))
+ENDED = Route(SESSION, IPv4Network("0.0.0.0/0"), Unreachable(), UNREACHABLE_METRIC)
+
 HUB: tuple[Object, ...] = (
     Sysctl(SYSCTL, "1"),
     VRF,
@@ -90,6 +101,11 @@ HUB: tuple[Object, ...] = (
     LEARNED,
     CONNECTED,
     BEHIND,
+    ENDED,
+    TO_PEER,
+    WITHOUT_DEFAULT,
+    NOWHERE,
+    PINNED,
 )
 
 
@@ -245,6 +261,12 @@ LIFE: list[tuple[tuple[Object, ...], Object, Object | None]] = [
     ((VRF, PORT, GATEWAY), CONNECTED, replace(CONNECTED, via=Unreachable())),
     ((VRF, PORT, GATEWAY, CONNECTED), BEHIND, replace(BEHIND, via=Gateway(OPERATORS, IPv4Address("10.50.0.5")))),
     ((VRF, CLOSED, PORT, GATEWAY), replace(CONNECTED, prefix=CLOSED.prefix), None),
+    ((VRF, PORT, GATEWAY, CONNECTED), replace(CONNECTED, metric=LEARNED_METRIC), None),
+    ((), ENDED, None),
+    ((), WITHOUT_DEFAULT, replace(WITHOUT_DEFAULT, suppress_prefixlength=None)),
+    ((WITHOUT_DEFAULT,), NOWHERE, replace(NOWHERE, table=SESSION)),
+    ((PINNED,), replace(PINNED, source=IPv4Address("10.100.0.13")), None),
+    ((PINNED,), replace(PINNED, uid=SESSION + 1), replace(PINNED, uid=SESSION + 1, table=SESSION + 1)),
 ]
 
 
@@ -315,7 +337,7 @@ def test_ledger_lost_while_a_tunnel_is_down_makes_the_group_anew_before_it_delet
     converge(machine, *wanted)
     machine.lose_ledger()
     ops = left(machine, wanted)
-    assert [type(op) for op in ops] == [Create, Update, Delete]
+    assert [type(op) for op in ops] == [Create, Update, Update, Delete]
     converge(machine, *wanted)
 
 
@@ -333,7 +355,7 @@ def test_a_deleted_tunnel_takes_its_nexthop_along_and_comes_back(machine: Machin
 def test_the_last_tunnel_takes_the_group_and_its_routes_along(machine: Machine) -> None:
     converge(machine, *HUB)
     assert apply(machine, Delete(tunnel(1)), Delete(tunnel(2))) == []
-    gone = {tunnel(1), tunnel(2), nexthop(1), nexthop(2), GROUP, LEARNED}
+    gone = {tunnel(1), tunnel(2), nexthop(1), nexthop(2), GROUP, LEARNED, TO_PEER}
     assert observe(machine) == kernel_objects(*HUB) - gone
     converge(machine, *HUB)
 
@@ -365,6 +387,24 @@ def test_what_fails_is_said_and_the_rest_is_done(machine: Machine) -> None:
         Group: "Invalid argument: Invalid nexthop id",
     }
     assert left(machine, HUB) == []
+
+
+def test_a_rule_changes_alone(machine: Machine) -> None:
+    rules = (WITHOUT_DEFAULT, NOWHERE, PINNED, replace(PINNED, source=IPv4Address("10.100.0.13")))
+    converge(machine, *rules)
+    changed = replace(PINNED, table=SESSION + 1)
+    assert left(machine, (*rules[:2], changed, rules[3])) == [Update(PINNED, changed)]
+    converge(machine, *rules[:2], changed, rules[3])
+
+
+def test_a_learned_route_and_a_declared_one_to_a_prefix_are_two(machine: Machine) -> None:
+    learned = replace(CONNECTED, metric=LEARNED_METRIC)
+    base: tuple[Object, ...] = (VRF, PORT, GATEWAY)
+    converge(machine, *base, CONNECTED, learned)
+    assert left(machine, (*base, learned)) == [Delete(CONNECTED)]
+    converge(machine, *base, learned)
+    converge(machine, *base, CONNECTED, learned)
+    converge(machine, *base, CONNECTED)
 
 
 def test_an_absent_interface_of_the_operators(machine: Machine) -> None:
@@ -408,6 +448,8 @@ def test_what_is_not_ours_is_neither_seen_nor_touched(kernel: RealMachine) -> No
         f"route add 203.0.113.0/24 dev trunk0 table {VRF.table} protocol static",
         "route add 203.0.113.0/24 dev trunk0 table 77 protocol 250",
         "rule add pref 77 lookup 77",
+        f"rule add pref 910 from 10.100.0.12 uidrange {SESSION}-{SESSION} lookup {SESSION} protocol static",
+        f"rule add pref 900 fwmark {NO_DEFAULT_MARK} lookup 77 protocol static",
     ):
         kernel.ip(command)
     assert left(kernel, HUB) == []
@@ -420,12 +462,14 @@ def test_what_is_not_ours_is_neither_seen_nor_touched(kernel: RealMachine) -> No
         f"nexthop show id {GROUPS[5]}",
         f"route show table {VRF.table} protocol static",
         "route show table 77",
-        "rule",
+        "rule list pref 77",
     )
     before = [kernel.ip(command) for command in shown]
     converge(kernel)
     assert [kernel.ip(command) for command in shown] == before
     assert "10.50.0.9/24" in kernel.ip(f"addr show {OPERATORS}")
+    rules = kernel.ip("rule")
+    assert (rules.count("proto static"), rules.count("proto 250")) == (2, 0)
 
 
 def test_an_interface_of_the_operators_is_given_back_as_it_was(kernel: RealMachine) -> None:
@@ -492,6 +536,18 @@ def test_forwarding_is_on_for_slaves_alone_and_no_ipv6_address_appears(kernel: R
         f"route change 10.60.0.0/16 dev {OPERATORS} table {VRF.table} protocol 250",
         "link add hgt77 type dummy",
         "link add hgn77 type dummy",
+        "rule del pref 900",
+        "rule del pref 901",
+        "rule del pref 910",
+        "rule add pref 910 from 10.100.0.77 lookup 77 protocol 250",
+        f"rule add pref 910 from 10.100.0.12 uidrange {SESSION}-{SESSION} lookup 77 protocol 250",
+        f"rule add pref 910 from 10.100.0.12 uidrange {SESSION}-{SESSION + 1} lookup {SESSION} protocol 250",
+        f"rule add pref 910 from 10.100.0.0/24 uidrange {SESSION}-{SESSION} lookup {SESSION} protocol 250",
+        f"rule add not fwmark {NO_DEFAULT_MARK} pref 902 unreachable protocol 250",
+        f"rule add pref 901 fwmark {NO_DEFAULT_MARK}/0xff unreachable protocol 250",
+        "rule add pref 899 iif hgt1 dport 80 blackhole protocol 250",
+        f"route del unreachable default table {SESSION}",
+        f"route replace 10.1.0.254 dev hgt2 table {SESSION} protocol 250",
     ],
 )
 def test_what_an_operator_changes_is_seen_told_and_repaired(kernel: RealMachine, command: str) -> None:
@@ -559,9 +615,14 @@ def test_the_ledger_keeps_a_groups_name_over_a_restart(kernel: RealMachine) -> N
 
 
 def test_nothing_of_ours_is_left(kernel: RealMachine) -> None:
-    shown = ("link", "nexthop", "route show table all", "-6 route show table all", "addr")
+    shown = ("link", "nexthop", "route show table all", "-6 route show table all", "addr", "rule")
+    # The kernel's own rule of VRFs stays once there was one.
+    converge(kernel, VRF)
+    converge(kernel)
     before = [kernel.ip(command) for command in shown]
-    converge(kernel, VRF, CLOSED, CLOSED6, tunnel(1), nexthop(1), Group(((FIRST,),), ()))
+    converge(
+        kernel, VRF, CLOSED, CLOSED6, tunnel(1), nexthop(1), Group(((FIRST,),), ()), WITHOUT_DEFAULT, NOWHERE, PINNED
+    )
     assert kernel.ip(f"nexthop show id {GROUPS[0]}") != ""
     converge(kernel)
     assert [kernel.ip(command) for command in shown] == before

@@ -25,10 +25,14 @@ REAL = os.geteuid() == 0 and shutil.which("nft") is not None and sys.version_inf
 
 OPEN = Element("ike_open", ("198.51.100.10",))
 WANTED: tuple[Element, ...] = (
+    Element("bgp_peers", ("hgt1", "10.1.0.254", "10.100.0.12")),
+    Element("bgp_peers", ("hgt2", "10.1.0.254", "10.100.0.13")),
+    Element("bgp_ttl_security", ("hgt1", "10.1.0.254")),
     Element("hub_addresses", ("hgv1", "10.100.0.12")),
     OPEN,
     Element("mss", ("hgv1",), "1350"),
     Element("no_branch_to_branch", ("hgv1",)),
+    Element("no_default", ("hgt1",)),
     Element("not_in_fib", ("hgt1", "10.1.0.0/24")),
     Element("not_in_fib", ("hgt1", "10.9.0.1")),
     Element("not_in_fib", ("hgt2", "10.1.0.0/24")),
@@ -142,7 +146,7 @@ def test_what_was_applied_is_seen_and_the_next_pass_does_nothing(machine: Machin
 
 def test_elements_come_go_and_change(machine: Machine) -> None:
     reach(machine, wanted())
-    changed = [*WANTED[:2], Element("mss", ("hgv1",), "1300"), *WANTED[4:8], Element("underlay", ("eth2",))]
+    changed = [*WANTED[1:5], Element("mss", ("hgv1",), "1300"), *WANTED[7:12], Element("underlay", ("eth2",))]
     ops = reach(machine, wanted(*changed))
     assert {type(op) for op in ops} == {Create, Update, Delete}
 
@@ -171,7 +175,7 @@ def test_a_harmed_table_shows_no_ruleset_and_is_repaired_with_its_elements(machi
     assert reach(machine, wanted()) == [Create(codec.RULESET)]
 
 
-@pytest.mark.parametrize("name", ["mss", "not_in_fib", "no_branch_to_branch"])
+@pytest.mark.parametrize("name", ["mss", "not_in_fib", "no_branch_to_branch", "bgp_peers", "no_default"])
 def test_a_flushed_set_is_filled_again(machine: Machine, name: str) -> None:
     reach(machine, wanted())
     machine.flush(name)

@@ -1,14 +1,16 @@
 """A kernel in memory, for whoever drives the netlink driver: same surface, same cascades, `fail_next` for refusals."""
 
 import asyncio
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from hubgw import names
 from hubgw.drivers.netlink.monitor import Event
 from hubgw.drivers.netlink.xfrm import KernelSa
+from hubgw.plan.bgp import Nlri, network
 from hubgw.plan.types import (
     GROUPS,
+    LEARNED_METRIC,
     Address,
     Create,
     Delete,
@@ -50,7 +52,10 @@ class FakeMonitor:
 
 
 class FakeNetlink:
-    """`objects` is what is there by key, `interfaces` are the operator's, `applied` is every operation so far."""
+    """`objects` is what is there by key, `interfaces` are the operator's, `applied` is every operation so far.
+
+    `learned` are the routes that BGP taught, by table; to `fail_next` and in `applied` one is a `Route` of its metric.
+    """
 
     def __init__(self, interfaces: Collection[str] = ("lo",)) -> None:
         self.objects: dict[Key, Object] = {}
@@ -59,6 +64,7 @@ class FakeNetlink:
         self.activated: list[Group] = []
         self.sas: list[KernelSa] = []
         self.events = FakeMonitor()
+        self.learned: dict[int, dict[Nlri, Tiers]] = {}
         self._failures: list[tuple[type[Object] | Key, str]] = []
         self._numbers: dict[Tiers, int] = {}
 
@@ -87,6 +93,27 @@ class FakeNetlink:
     async def set_active(self, changed: Sequence[Group]) -> list[OpError]:
         self.activated += changed
         return await self.apply([Create(group) for group in changed if group.key in self.objects])
+
+    async def make_groups(self, new: Sequence[Group]) -> list[OpError]:
+        return await self.apply([Create(group) for group in new])
+
+    async def observe_learned(self) -> dict[int, dict[Nlri, Tiers]]:
+        return {table: dict(routes) for table, routes in self.learned.items() if routes}
+
+    async def program_learned(self, table: int, ways: Mapping[Nlri, Tiers | None]) -> dict[Nlri, str]:
+        refused: dict[Nlri, str] = {}
+        routes = self.learned.setdefault(table, {})
+        for prefix, tiers in ways.items():
+            way = Route(table, network(prefix), Tunnels(tiers or ()), LEARNED_METRIC)
+            op = Create(way) if tiers else Delete(way)
+            self.applied.append(op)
+            if reason := self._refusal(op):
+                refused[prefix] = reason
+            elif tiers:
+                routes[prefix] = tiers
+            else:
+                routes.pop(prefix, None)
+        return refused
 
     async def xfrm_states(self) -> list[KernelSa]:
         return list(self.sas)
@@ -135,6 +162,8 @@ class FakeNetlink:
         for route in list(self.objects.values()):
             if isinstance(route, Route) and route.via == Tunnels(group.tiers):
                 self.objects[route.key] = replace(route, via=Tunnels(tiers))
+        for routes in self.learned.values():
+            routes.update((prefix, tiers) for prefix, way in routes.items() if way == group.tiers)
 
     def _cycle(self, name: str) -> None:
         for obj in list(self.objects.values()):
@@ -159,6 +188,9 @@ class FakeNetlink:
         for route in list(self.objects.values()):
             if isinstance(route, Route) and route.via == Tunnels(group.tiers):
                 del self.objects[route.key]
+        for routes in self.learned.values():
+            for prefix in [prefix for prefix, tiers in routes.items() if tiers == group.tiers]:
+                del routes[prefix]
 
     def _refusal(self, op: Op) -> str:
         obj = op.old if isinstance(op, Delete) else op.new

@@ -28,7 +28,7 @@ def compiled(case: Path) -> Plan:
 
 def text_of(plan: Plan) -> str:
     lines = [f"{obj!r}\n    of {' '.join(plan.owners[obj.key])}" for obj in plan.objects]
-    return "\n".join([*lines, *map(repr, plan.tunnels), ""])
+    return "\n".join([*lines, *map(repr, (*plan.tunnels, *plan.peers, *plan.route_tables)), ""])
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

@@ -12,7 +12,9 @@ import asyncio
 import errno
 import os
 import socket
+import struct
 import threading
+from array import array
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -37,6 +39,8 @@ _BATCH_BYTES: Final = 128 << 10  # below the default send buffer, 208 KiB
 _DATAGRAM: Final = 64 << 10  # the kernel fills at most 32 KiB a datagram of a dump
 _DEADLINE: Final = 60.0  # seconds
 _DUMP_TRIES: Final = 8
+_SEQUENCE: Final = struct.Struct("=I")
+_SEQUENCE_AT: Final = 8  # in nlmsghdr
 
 
 class Client:
@@ -62,6 +66,14 @@ class Client:
             DriverError: the answers were lost; some messages may have been carried out.
         """
         return await asyncio.to_thread(self._commands.request, messages) if messages else []
+
+    async def request_alike(self, messages: bytes, size: int) -> dict[int, wire.Refusal]:
+        """Sends messages of `size` bytes each, one after another, and returns the refusals by the message's position.
+
+        Raises:
+            DriverError: the answers were lost; some messages may have been carried out.
+        """
+        return await asyncio.to_thread(self._commands.request_alike, messages, size) if messages else {}
 
     async def dump(self, message: bytes) -> list[bytes]:
         """Returns the messages of a dump; taken again where the kernel says that it changed meanwhile.
@@ -89,28 +101,46 @@ class _Socket:
     def request(self, messages: Sequence[bytes]) -> list[wire.Refusal | None]:
         answers: list[wire.Refusal | None] = []
         for batch in _batches(messages):
+            packed, position = bytearray().join(batch), 0
             with self._lock:
-                answers += self._exchange(batch)
+                for sequence, message in enumerate(batch, self._sequence + 1):
+                    _SEQUENCE.pack_into(packed, position + _SEQUENCE_AT, sequence)
+                    position += len(message)
+                refused = self._exchange(packed, len(batch), position - len(batch[-1]))
+            answers += [refused.get(number) for number in range(len(batch))]
         return answers
 
-    def _exchange(self, batch: Sequence[bytes]) -> list[wire.Refusal | None]:
-        first, last = self._sequence + 1, self._sequence + len(batch)
+    def request_alike(self, messages: bytes, size: int) -> dict[int, wire.Refusal]:
+        refused: dict[int, wire.Refusal] = {}
+        most = size * min(_BATCH_MESSAGES, _BATCH_BYTES // size)
+        for start in range(0, len(messages), most):
+            packed = bytearray(messages[start : start + most])
+            count = len(packed) // size
+            with self._lock:
+                numbers = array("I", range(self._sequence + 1, self._sequence + count + 1)).tobytes()
+                # A column of octets at a time: a hundred thousand routes must not cost a step of Python each.
+                for octet in range(_SEQUENCE.size):
+                    packed[_SEQUENCE_AT + octet :: size] = numbers[octet :: _SEQUENCE.size]
+                answers = self._exchange(packed, count, len(packed) - size)
+            refused.update((start // size + number, answer) for number, answer in answers.items())
+        return refused
+
+    def _exchange(self, packed: bytearray, count: int, last_at: int) -> dict[int, wire.Refusal]:
+        """Sends `count` messages with the next sequence numbers, the last at `last_at`; returns what was refused."""
+        first, last = self._sequence + 1, self._sequence + count
         self._sequence = last
-        packed, position = bytearray().join(batch), 0
-        for sequence, message in enumerate(batch, first):
-            length, kind, flags, _, _ = wire.HEADER.unpack_from(message)
-            # Refusals come without being asked for; the acknowledgement of the last says that all were read.
-            acknowledge = wire.ACK if sequence == last else 0
-            wire.HEADER.pack_into(packed, position, length, kind, flags | acknowledge, sequence, 0)
-            position += len(message)
-        answers: list[wire.Refusal | None] = [None] * len(batch)
+        # Refusals come without being asked for; the acknowledgement of the last says that all were read.
+        length, kind, flags, sequence, _ = wire.HEADER.unpack_from(packed, last_at)
+        wire.HEADER.pack_into(packed, last_at, length, kind, flags | wire.ACK, sequence, 0)
+        refused: dict[int, wire.Refusal] = {}
         self._send(packed)
         while True:
             for kind, flags, sequence, answer in wire.messages(self._receive()):
                 if kind == wire.ERROR and first <= sequence <= last:
-                    answers[sequence - first] = wire.refusal(flags, answer)
+                    if (refusal := wire.refusal(flags, answer)) is not None:
+                        refused[sequence - first] = refusal
                     if sequence == last:
-                        return answers
+                        return refused
 
     def dump(self, message: bytes) -> list[bytes]:
         for _ in range(_DUMP_TRIES):

@@ -18,6 +18,7 @@ from hubgw.plan.types import (
     GROUPS,
     IF_IDS,
     PROTOCOL,
+    SESSIONS,
     TABLES,
     Address,
     Gateway,
@@ -36,7 +37,7 @@ from hubgw.plan.types import (
 _ORDER: Final = sys.byteorder
 _LINK_HEADER: Final = struct.Struct("=16xBxHiII")
 _ADDRESS_HEADER: Final = struct.Struct("=16xBBBBI")
-_ROUTE_HEADER: Final = struct.Struct("=16xBBBBBBBBI")
+ROUTE_HEADER: Final = struct.Struct("=16xBBBBBBBBI")
 _NEXTHOP_HEADER: Final = struct.Struct("=16xBBBBI")
 _GROUP_ENTRY: Final = struct.Struct("=I4x")
 _U32: Final = struct.Struct("=I")
@@ -64,8 +65,8 @@ def link(message: bytes) -> Link:
         index,
         _text(found, uapi.IFLA_IFNAME),
         bool(flags & uapi.IFF_UP),
-        _u32(found, uapi.IFLA_MASTER),
-        _u32(found, uapi.IFLA_GROUP),
+        number_of(found, uapi.IFLA_MASTER),
+        number_of(found, uapi.IFLA_GROUP),
         found,
     )
 
@@ -92,16 +93,16 @@ def our_links(links: Mapping[int, Link]) -> list[Vrf | Tunnel | Port]:
         prefix = seen.name[:3]
         intact = _is_intact(seen, forwards=prefix != names.VRF_PREFIX, ours=True)
         if prefix == names.VRF_PREFIX:
-            table = _u32(kind_attributes, uapi.IFLA_VRF_TABLE) if kind == "vrf" else 0
+            table = number_of(kind_attributes, uapi.IFLA_VRF_TABLE) if kind == "vrf" else 0
             found.append(Vrf(seen.name, table, alias, intact and not seen.master))
         elif prefix == names.TUNNEL_PREFIX:
-            if_id = _u32(kind_attributes, uapi.IFLA_XFRM_IF_ID) if kind == "xfrm" else 0
-            found.append(Tunnel(seen.name, if_id, vrf, _u32(seen.attributes, uapi.IFLA_MTU), alias, intact))
+            if_id = number_of(kind_attributes, uapi.IFLA_XFRM_IF_ID) if kind == "xfrm" else 0
+            found.append(Tunnel(seen.name, if_id, vrf, number_of(seen.attributes, uapi.IFLA_MTU), alias, intact))
         else:
             parent, vlan_id = "", 0
             ports: tuple[str, ...] = ()
             if kind == "vlan":
-                parent_index = _u32(seen.attributes, uapi.IFLA_LINK)
+                parent_index = number_of(seen.attributes, uapi.IFLA_LINK)
                 parent = links[parent_index].name if parent_index in links else ""
                 vlan_id = int.from_bytes(kind_attributes.get(uapi.IFLA_VLAN_ID, b"\0\0")[:2], _ORDER)
             if kind == "bridge":
@@ -122,7 +123,7 @@ def our_addresses(messages: Iterable[bytes], links: Mapping[int, Link]) -> list[
         if not ours and not (seen.master in links and _is_vrf(links[seen.master].name)):
             continue
         values = attributes(message, 24)
-        flagged = bool(_u32(values, uapi.IFA_FLAGS) & uapi.IFA_F_NOPREFIXROUTE)
+        flagged = bool(number_of(values, uapi.IFA_FLAGS) & uapi.IFA_F_NOPREFIXROUTE)
         packed = values.get(uapi.IFA_LOCAL, values.get(uapi.IFA_ADDRESS, _EMPTY))
         if family == socket.AF_INET and scope == uapi.RT_SCOPE_UNIVERSE and (ours or flagged):
             found.append(Address(seen.name, IPv4Interface((packed, length)), flagged))
@@ -139,9 +140,9 @@ def our_nexthops(messages: Iterable[bytes], links: Mapping[int, Link]) -> tuple[
         if _NEXTHOP_HEADER.unpack_from(message)[2] != PROTOCOL:
             continue
         values = attributes(message, 24)
-        number = _u32(values, uapi.NHA_ID)
+        number = number_of(values, uapi.NHA_ID)
         if number in IF_IDS:
-            index = _u32(values, uapi.NHA_OIF)
+            index = number_of(values, uapi.NHA_OIF)
             plain = uapi.NHA_GATEWAY not in values and index in links
             nexthops.append(Nexthop(number, links[index].name if plain else ""))
         elif number in GROUPS and uapi.NHA_GROUP in values:
@@ -152,11 +153,12 @@ def our_nexthops(messages: Iterable[bytes], links: Mapping[int, Link]) -> tuple[
 def our_routes(messages: Iterable[bytes], links: Mapping[int, Link], groups: Mapping[int, Tiers]) -> list[Route]:
     """Returns the routes of our protocol in tables of ours; `links` is by ifindex, `groups` by nexthop id."""
     found: list[Route] = []
-    first, end = TABLES.start, TABLES.stop
+    # The ranges follow one upon the other.
+    first, end = TABLES.start, SESSIONS.stop
     for message in messages:
-        family, length, _, _, _, protocol, _, type_, _ = _ROUTE_HEADER.unpack_from(message)
+        family, length, _, _, _, protocol, _, type_, _ = ROUTE_HEADER.unpack_from(message)
         values = attributes(message, 28)
-        table = _u32(values, uapi.RTA_TABLE)
+        table = number_of(values, uapi.RTA_TABLE)
         if protocol != PROTOCOL or not first <= table < end:
             continue
         prefix: IPv4Network | IPv6Network
@@ -166,19 +168,19 @@ def our_routes(messages: Iterable[bytes], links: Mapping[int, Link], groups: Map
             prefix = IPv6Network((values.get(uapi.RTA_DST, bytes(16)), length))
         else:
             continue
-        found.append(Route(table, prefix, _via(type_, values, links, groups), _u32(values, uapi.RTA_PRIORITY)))
+        found.append(Route(table, prefix, _via(type_, values, links, groups), number_of(values, uapi.RTA_PRIORITY)))
     return found
 
 
 def _via(type_: int, values: dict[int, bytes], links: Mapping[int, Link], groups: Mapping[int, Tiers]) -> Via:
     # The type comes after it: the kernel shows a route whose group holds the blackhole nexthop as a blackhole.
     if uapi.RTA_NH_ID in values:
-        return Tunnels(groups.get(_u32(values, uapi.RTA_NH_ID), ()))
+        return Tunnels(groups.get(number_of(values, uapi.RTA_NH_ID), ()))
     if type_ == uapi.RTN_UNREACHABLE:
         return Unreachable()
     if type_ != uapi.RTN_UNICAST:
         return UNKNOWN
-    seen = links.get(_u32(values, uapi.RTA_OIF))
+    seen = links.get(number_of(values, uapi.RTA_OIF))
     if seen is None:
         return UNKNOWN
     gateway = values.get(uapi.RTA_GATEWAY)
@@ -217,5 +219,5 @@ def _text(values: Mapping[int, bytes], kind: int) -> str:
     return values.get(kind, b"").rstrip(b"\0").decode(errors="replace")
 
 
-def _u32(values: Mapping[int, bytes], kind: int) -> int:
+def number_of(values: Mapping[int, bytes], kind: int) -> int:
     return int(_U32.unpack_from(values.get(kind, _EMPTY))[0])

@@ -1,4 +1,4 @@
-"""Observes and changes what is ours in the kernel's links, addresses, nexthops, routes and settings, and its SAs.
+"""Observes and changes what is ours of the kernel's links, addresses, nexthops, routes, rules, settings and SAs.
 
 Operations are carried out in the order given; neighbours of one class and kind go in one send. Only what bears our
 names, numbers and protocol is seen or deleted; an interface of the operator's is enslaved and given back.
@@ -10,14 +10,16 @@ from collections.abc import Collection, Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
 
-from hubgw.drivers.netlink import decode, encode, groups, links, sysctl, xfrm
+from hubgw.drivers.netlink import decode, encode, groups, learned, links, rules, sysctl, xfrm
 from hubgw.drivers.netlink.client import NETLINK_ROUTE, NETLINK_XFRM, Client, words
 from hubgw.drivers.netlink.kernel import ABSENT, NONE, Kernel
 from hubgw.drivers.netlink.ledger import Ledger
 from hubgw.drivers.netlink.monitor import Monitor
+from hubgw.plan.bgp import Nlri
 from hubgw.plan.diff import target
 from hubgw.plan.types import (
     Address,
+    Create,
     Delete,
     Group,
     Nexthop,
@@ -26,7 +28,9 @@ from hubgw.plan.types import (
     OpError,
     Port,
     Route,
+    Rule,
     Sysctl,
+    Tiers,
     Tunnel,
     Update,
     Vrf,
@@ -72,6 +76,7 @@ class NetlinkDriver:
         for family in (socket.AF_INET, socket.AF_INET6):
             routes = await dump(encode.dump_routes(family))
             found += decode.our_routes(routes, interfaces, self._ledger.names)
+        found += await rules.observe(self._kernel)
         return found
 
     async def apply(self, ops: Sequence[Op]) -> list[OpError]:
@@ -90,6 +95,25 @@ class NetlinkDriver:
         It waits for no pass under way. A group that is not there is left to the pass that makes it.
         """
         return await groups.set_active(self._kernel, self._ledger, changed)
+
+    async def make_groups(self, new: Sequence[Group]) -> list[OpError]:
+        """Makes groups that learned routes are about to use. It waits for no pass under way."""
+        return await groups.make(self._kernel, self._ledger, [Create(group) for group in new])
+
+    async def observe_learned(self) -> dict[int, dict[Nlri, Tiers]]:
+        """Returns the routes that BGP taught, by table; a route that no plan could want has no tiers."""
+        return await learned.observe(self._kernel, self._ledger.names)
+
+    async def program_learned(self, table: int, ways: learned.Ways) -> dict[Nlri, str]:
+        """Makes, replaces and, where there are no tiers, deletes routes that BGP taught, in one table.
+
+        Their groups are there already. Returns what the kernel refused, in its words, by prefix. It waits for no pass
+        under way.
+
+        Raises:
+            DriverError: the answers were lost; some routes may have been changed.
+        """
+        return await learned.program(self._kernel, self._ledger, table, ways)
 
     async def xfrm_states(self) -> list[xfrm.KernelSa]:
         """Returns the SAs of the namespace, hubgw's and others'."""
@@ -115,6 +139,8 @@ class NetlinkDriver:
             return await act(self._kernel, self._ledger, ops)
         if class_ in (Vrf, Tunnel, Port):
             return await (links.delete if kind is Delete else links.make)(self._kernel, ops)
+        if class_ is Rule:
+            return await (rules.delete if kind is Delete else rules.make)(self._kernel, ops)
         await self._kernel.know(ops)
         return await self._kernel.send(ops, self._encode, ABSENT if kind is Delete else NONE)
 

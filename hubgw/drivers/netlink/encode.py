@@ -189,9 +189,9 @@ def dump_nexthops() -> bytes:
 
 
 @cache
-def dump_routes(family: int) -> bytes:
+def dump_routes(family: int, protocol: int = PROTOCOL) -> bytes:
     """The kernel filters by the protocol; a table of ours may have outlived its VRF, so there is no filter by table."""
-    return Template(RouteMessage, uapi.RTM_GETROUTE, 0, [], fields={"family": family, "proto": PROTOCOL}).pack()
+    return Template(RouteMessage, uapi.RTM_GETROUTE, 0, [], fields={"family": family, "proto": protocol}).pack()
 
 
 def _address(kind: int, flags: int, address: Address, index: Index) -> bytes:

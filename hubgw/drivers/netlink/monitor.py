@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 from hubgw import names
 from hubgw.drivers.netlink import decode, uapi, wire
 from hubgw.drivers.netlink.client import NETLINK_NETFILTER, NETLINK_ROUTE, open_events
-from hubgw.plan.types import PROTOCOL, TABLES
+from hubgw.plan.types import LEARNED_PROTOCOL, PROTOCOL, SESSIONS, TABLES
 
 _LINK, _IPV4_IFADDR, _IPV4_ROUTE, _IPV4_RULE, _IPV6_ROUTE, _IPV6_RULE, _NEXTHOP = 1, 5, 7, 8, 11, 19, 32
 _NFTABLES: Final = 7
@@ -24,7 +24,6 @@ _NFT_SUBSYSTEM: Final = 10
 _NFT_MSG_NEWGEN: Final = 15
 _NFTA_TABLE: Final = 1  # of every nftables message but NEWGEN
 _NFTA_GEN_PROC_PID: Final = 2
-_RTM_NEWRULE, _RTM_DELRULE = 32, 33
 _IFA_LABEL: Final = 3
 _SO_ATTACH_FILTER: Final = 26
 _LOAD_WORD, _LOAD_HALF, _LOAD_BYTE, _JUMP_EQUAL, _RETURN = 0x20, 0x28, 0x30, 0x15, 0x06
@@ -103,13 +102,13 @@ class Monitor:
                     return Event("address", name, kind == uapi.RTM_DELADDR)
             case uapi.RTM_NEWROUTE | uapi.RTM_DELROUTE:
                 table = int.from_bytes(wire.attributes(message, 28).get(uapi.RTA_TABLE, b""), sys.byteorder)
-                if table in TABLES:
+                if table in TABLES or table in SESSIONS:
                     return Event("route", str(table), kind == uapi.RTM_DELROUTE)
             case uapi.RTM_NEWNEXTHOP | uapi.RTM_DELNEXTHOP if message[18] == PROTOCOL:
                 number = int.from_bytes(wire.attributes(message, 24).get(uapi.NHA_ID, b""), sys.byteorder)
                 return Event("nexthop", str(number), kind == uapi.RTM_DELNEXTHOP)
-            case _ if kind in {_RTM_NEWRULE, _RTM_DELRULE}:
-                return Event("rule", gone=kind == _RTM_DELRULE)
+            case uapi.RTM_NEWRULE | uapi.RTM_DELRULE:
+                return Event("rule", gone=kind == uapi.RTM_DELRULE)
         return None
 
     def _link_event(self, link: decode.Link, gone: bool) -> Event | None:
@@ -140,9 +139,10 @@ def _attach_filter(sock: socket.socket, own_port_ids: Sequence[int]) -> None:
     tail = [
         (_LOAD_HALF, 0, 0, 4),  # nlmsg_type
         (_JUMP_EQUAL, 1, 0, _big_endian(uapi.RTM_NEWROUTE, 2)),
-        (_JUMP_EQUAL, 0, 2, _big_endian(uapi.RTM_DELROUTE, 2)),
+        (_JUMP_EQUAL, 0, 3, _big_endian(uapi.RTM_DELROUTE, 2)),
         (_LOAD_BYTE, 0, 0, 16 + 5),  # rtm_protocol
-        (_JUMP_EQUAL, 0, 1, PROTOCOL),
+        (_JUMP_EQUAL, 1, 0, PROTOCOL),
+        (_JUMP_EQUAL, 0, 1, LEARNED_PROTOCOL),
         (_RETURN, 0, 0, 0xFFFFFFFF),
         (_RETURN, 0, 0, 0),
     ]

@@ -97,13 +97,19 @@ def delete_nexthop() -> Template:
 
 @cache
 def route(
-    kind: int, flags: int, family: socket.AddressFamily, ways: tuple[int, int], more: tuple[str, ...]
+    kind: int,
+    flags: int,
+    family: socket.AddressFamily,
+    ways: tuple[int, int],
+    more: tuple[str, ...],
+    *,
+    protocol: int = PROTOCOL,
 ) -> Template:
     """Places: prefix length, table, prefix, `more`. `ways` are the route's type and scope."""
     type_, scope = ways
     attributes: list[tuple[str, object]] = [("RTA_TABLE", 0), ("RTA_DST", _ADDRESS[family])]
     attributes += [(name, _ADDRESS[family] if name == "RTA_GATEWAY" else 0) for name in more]
-    fields = {"family": family, "proto": PROTOCOL, "scope": scope, "type": type_}
+    fields = {"family": family, "proto": protocol, "scope": scope, "type": type_}
     return Template(RouteMessage, kind, flags, attributes, ["dst_len", "RTA_TABLE", "RTA_DST", *more], fields=fields)
 
 

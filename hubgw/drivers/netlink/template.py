@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from pyroute2.netlink import NLA_F_NESTED, NLM_F_REQUEST, nla, nlmsg
+from pyroute2.netlink.rtnl.fibmsg import fibmsg
 from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg
 from pyroute2.netlink.rtnl.ifinfmsg import ifinfbase
 from pyroute2.netlink.rtnl.rtmsg import rtmsg_base
@@ -22,6 +23,7 @@ Place = str | tuple[str, ...]
 """A field of the message's own header (``dst_len``), an attribute (``RTA_DST``) or the path to a nested one."""
 
 AddressMessage: Final = ifaddrmsg
+RuleMessage: Final = fibmsg
 
 
 class LinkMessage(ifinfbase, nlmsg):

@@ -1,4 +1,4 @@
-"""The kernel's numbers: linux/rtnetlink.h, if_link.h, if_addr.h, ip.h, nexthop.h, net/if.h; and one of ours."""
+"""The kernel's numbers: linux/{rtnetlink,if_link,if_addr,ip,nexthop,fib_rules}.h, net/if.h; and one of ours."""
 
 from typing import Final
 
@@ -12,6 +12,9 @@ RTM_GETADDR: Final = 22
 RTM_NEWROUTE: Final = 24
 RTM_DELROUTE: Final = 25
 RTM_GETROUTE: Final = 26
+RTM_NEWRULE: Final = 32
+RTM_DELRULE: Final = 33
+RTM_GETRULE: Final = 34
 RTM_NEWNEXTHOP: Final = 104
 RTM_DELNEXTHOP: Final = 105
 RTM_GETNEXTHOP: Final = 106
@@ -63,6 +66,18 @@ NHA_GROUP: Final = 2
 NHA_BLACKHOLE: Final = 4
 NHA_OIF: Final = 5
 NHA_GATEWAY: Final = 6
+
+FRA_SRC: Final = 2
+FRA_PRIORITY: Final = 6
+FRA_FWMARK: Final = 10
+FRA_SUPPRESS_PREFIXLEN: Final = 14
+FRA_TABLE: Final = 15
+FRA_FWMASK: Final = 16
+FRA_L3MDEV: Final = 19
+FRA_UID_RANGE: Final = 20
+FRA_PROTOCOL: Final = 21
+FR_ACT_TO_TBL: Final = 1
+FR_ACT_UNREACHABLE: Final = 7
 
 DOOMED: Final = 0x68676464
 """Link group that interfaces are moved to, so that one message deletes them all with one RCU wait."""

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Mapping
+from ipaddress import IPv4Network
 from typing import Any
 
 import pytest
@@ -14,7 +15,27 @@ from hubgw.compile.ike import compile_ike, compile_secret
 from hubgw.compile.mtu import tunnel_mtu
 from hubgw.compile.plan import compile_plan
 from hubgw.names import Secret
-from hubgw.plan.types import GROUPS, IF_IDS, TABLES, Group, IkeConnection, IkeSecret, Nexthop, Tunnel, TunnelOf, Vrf
+from hubgw.plan.types import (
+    GROUPS,
+    IF_IDS,
+    RULES,
+    SESSIONS,
+    TABLES,
+    Element,
+    Group,
+    IkeConnection,
+    IkeSecret,
+    Neighbor,
+    Nexthop,
+    Route,
+    Rule,
+    Speaker,
+    Tunnel,
+    TunnelOf,
+    Tunnels,
+    Vrf,
+    tunnel_interface,
+)
 from tests.unit.compile.worlds import World, document, inventory_of, plan_of, worlds
 
 TUNNEL = TunnelOf("hgt1", IF_IDS[1], "c", "s", "link1", 0, "198.51.100.10", "192.0.2.2")
@@ -59,6 +80,13 @@ def test_names_and_numbers_are_ours(world: World) -> None:
         match obj:
             case Vrf():
                 assert obj.table in TABLES
+            case Route():
+                assert obj.table in TABLES or obj.table in SESSIONS
+            case Rule():
+                assert obj.priority in RULES
+                assert not obj.table or obj.table == obj.uid
+            case Speaker():
+                assert obj.uid in SESSIONS
             case Tunnel(name, if_id):
                 assert if_id in IF_IDS
                 assert Nexthop(if_id, name) in plan.objects
@@ -67,6 +95,54 @@ def test_names_and_numbers_are_ours(world: World) -> None:
                 members = [member for tier in tiers for member in tier]
                 assert members and len(set(members)) == len(members)
                 assert GROUPS[0] not in members
+
+
+@given(worlds())
+def test_a_session_has_all_that_keeps_it_on_its_own_tunnels(world: World) -> None:
+    plan, _ = plan_of(world.inventory())
+    objects = set(plan.objects)
+    keys = {obj.key for obj in objects}
+    speakers = {obj.name: obj for obj in objects if isinstance(obj, Speaker)}
+    for peer in plan.peers:
+        speaker = speakers[peer.speaker]
+        own = {tunnel.nexthop for tunnel in plan.tunnels if tunnel.instance == peer.instance}
+        assert set(peer.nexthops) <= own
+        assert peer.local_address in speaker.addresses
+        assert Rule(910, source=peer.local_address, uid=speaker.uid, table=speaker.uid) in objects
+        host = IPv4Network(peer.address)
+        assert Route(speaker.uid, host, Tunnels((peer.nexthops,))) in objects
+        assert ("Route", peer.table, host, 0) in keys
+        accepted = {
+            (tunnel_interface(nexthop), str(peer.address), str(peer.local_address)) for nexthop in peer.nexthops
+        }
+        elements = {obj.item for obj in objects if isinstance(obj, Element) and obj.set == "bgp_peers"}
+        assert accepted <= elements
+        assert Element("hub_addresses", (speaker.vrf, str(peer.local_address))) in objects
+        (neighbor,) = (obj for obj in objects if obj.key == ("Neighbor", peer.speaker, peer.address))
+        assert isinstance(neighbor, Neighbor)
+        assert neighbor.passive or peer.local_address == speaker.addresses[0]
+    assert {peer.speaker for peer in plan.peers} == set(speakers)
+    assert len({speaker.uid for speaker in speakers.values()}) == len(speakers)
+    assert {obj.key[1:] for obj in objects if isinstance(obj, Neighbor)} == {
+        (peer.speaker, peer.address) for peer in plan.peers
+    }
+
+
+@given(worlds())
+def test_a_hub_has_a_route_table_and_everything_it_announces(world: World) -> None:
+    inventory = world.inventory()
+    plan, _ = plan_of(inventory)
+    vrfs = {obj.table: obj.name for obj in plan.objects if isinstance(obj, Vrf)}
+    assert {table.table: table.vrf for table in plan.route_tables} == vrfs
+    for table in plan.route_tables:
+        statics = {static.prefix for static in table.statics}
+        peers = {IPv4Network(peer.address) for peer in plan.peers if peer.table == table.table}
+        over_tunnels = {
+            obj.prefix
+            for obj in plan.objects
+            if isinstance(obj, Route) and obj.table == table.table and isinstance(obj.via, Tunnels)
+        }
+        assert over_tunnels == statics | peers
 
 
 @given(worlds(), worlds())

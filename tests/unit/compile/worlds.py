@@ -25,6 +25,14 @@ Documents = Sequence[Mapping[str, Any]]
 INTERFACES = ("lo", "eth0", "trunk", *(f"port{number}" for number in range(8)))
 """What the machine has itself."""
 
+CUSTOM = {
+    "asn": 65515,
+    "bgpPeeringAddresses": [
+        {"ipconfigurationId": "Instance0", "customBgpIpAddresses": ["169.254.21.1", "169.254.22.1"]},
+        {"ipconfigurationId": "Instance1", "customBgpIpAddresses": ["169.254.21.5"]},
+    ],
+}
+
 REGIONS = ("westeurope", "northeurope")
 
 
@@ -72,7 +80,7 @@ def worlds(draw: st.DrawFn) -> World:
             hub, region = f"hub{wan}{index}", REGIONS[index]
             prefix = f"10.{200 + index}.0.0/24"
             documents.append(document("virtualHubs", hub, region, virtualWan=f"wan{wan}", addressPrefix=prefix))
-            documents.append(document("vpnGateways", gateways[index], region, virtualHub=hub))
+            documents.append(document("vpnGateways", gateways[index], region, virtualHub=hub, bgpSettings=CUSTOM))
             for instance in draw(st.sets(st.integers(0, 1), min_size=1)):
                 number = int(gateways[index].endswith("b")) * 2 + instance + wan * 10
                 instances.append(
@@ -102,7 +110,12 @@ def _vnets(draw: st.DrawFn, wan: int, hubs: int, attachments: list[dict[str, Any
                 REGIONS[hub],
                 addressSpace={"addressPrefixes": [f"10.{second}.0.0/16", f"172.16.{second}.0/24"]},
             ),
-            document("hubVirtualNetworkConnections", f"hub{wan}{hub}/{name}", remoteVirtualNetwork=name),
+            document(
+                "hubVirtualNetworkConnections",
+                f"hub{wan}{hub}/{name}",
+                remoteVirtualNetwork=name,
+                enableInternetSecurity=draw(st.booleans()),
+            ),
         ]
         # An interface serves one virtual network: each has one of its own, and they may swap.
         free = [port for port in INTERFACES[3:] if not any(port in json.dumps(used) for used in attachments)]
@@ -127,23 +140,40 @@ def _sites(draw: st.DrawFn, wan: int, gateways: Sequence[str]) -> list[dict[str,
     documents = []
     for number in draw(st.sets(st.integers(1, 4))):
         name = f"site{wan}{number}"
-        shared = ["10.99.0.0/24", "10.99.7.0/24", "10.0.0.0/9"]
+        shared = ["10.99.0.0/24", "10.99.7.0/24", "10.0.0.0/9", "0.0.0.0/0"]
         pool = [f"10.{number}.0.0/16", f"10.{number}.4.0/24", f"10.{number}.4.0/25", f"10.{number}.8.1/32", *shared]
         links = draw(st.integers(1, 3))
+        asn = 65010 + draw(st.integers(0, 1))
         documents.append(
             document(
                 "vpnSites",
                 name,
                 virtualWan=f"wan{wan}",
                 addressSpace={"addressPrefixes": draw(st.lists(st.sampled_from(pool), unique=True))},
+                # An address of its own, or one that the address space may name.
+                bgpProperties={"asn": asn, "bgpPeeringAddress": f"10.{number}.8.{draw(st.integers(1, 2))}"},
                 vpnSiteLinks=[
-                    {"name": f"link{link}", "properties": {"ipAddress": f"192.0.2.{wan * 100 + number * 10 + link}"}}
+                    {
+                        "name": f"link{link}",
+                        "properties": {"ipAddress": f"192.0.2.{wan * 100 + number * 10 + link}"}
+                        | draw(_own_peer(asn, number, link)),
+                    }
                     for link in range(links)
                 ],
             )
         )
         priority = number + draw(st.sampled_from([0, 10])) * number
-        documents.append(document("settings", f"order-{name}", resource=f"vpnSites/{name}", priority=priority))
+        documents.append(
+            document(
+                "settings",
+                f"of-{name}",
+                resource=f"vpnSites/{name}",
+                priority=priority,
+                bgpPassword=draw(st.sampled_from([None, "key-of-the-test-1", "key-of-the-test-2"])),
+                bgpTtlSecurity=draw(st.booleans()),
+                bgpPassive=draw(st.booleans()),
+            )
+        )
         for gateway in draw(st.sets(st.sampled_from(list(gateways)), max_size=1)):
             chosen = draw(st.sets(st.integers(0, links - 1)))
             documents.append(
@@ -153,9 +183,18 @@ def _sites(draw: st.DrawFn, wan: int, gateways: Sequence[str]) -> list[dict[str,
                     remoteVpnSite=name,
                     sharedKey=f"key-of-the-test-{draw(st.integers(1, 2))}",
                     dpdTimeoutSeconds=draw(st.sampled_from([None, 20])),
+                    enableBgp=draw(st.booleans()),
+                    enableInternetSecurity=draw(st.booleans()),
                     vpnLinkConnections=[
                         {"name": f"to{link}", "properties": {"vpnSiteLink": f"link{link}"}} for link in sorted(chosen)
                     ],
                 )
             )
     return documents
+
+
+@st.composite
+def _own_peer(draw: st.DrawFn, asn: int, number: int, link: int) -> dict[str, Any]:
+    addresses = [f"10.{number}.9.{link}", f"169.254.21.{100 + 10 * number + link}"]
+    address = draw(st.sampled_from([None, *addresses]))
+    return {"bgpProperties": {"asn": asn, "bgpPeeringAddress": address}} if address else {}

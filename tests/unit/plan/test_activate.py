@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hubgw.plan.activate import activate, first_tier_up
+from hubgw.plan.bgp import nlri
 from hubgw.plan.types import IF_IDS, Element, Group, Object, Plan, Route, Tiers, Tunnels, Vrf, tunnel_interface
 
 A, B, C = IF_IDS[1], IF_IDS[2], IF_IDS[3]
@@ -82,6 +83,20 @@ def test_a_backup_is_an_exception_while_it_is_up_and_does_not_serve() -> None:
 def test_a_tunnel_serves_one_route_and_is_an_exception_of_another() -> None:
     objects = activate(plan([("10.1.0.1/32", ((A,), (B,))), ("10.2.0.0/24", ((B,),))]), {A, B})
     assert exceptions(objects) == {("hgt2", "10.1.0.1")}
+
+
+def test_a_default_route_makes_no_exception() -> None:
+    assert exceptions(activate(plan([("0.0.0.0/0", ((A,),))]), set(), [(B, nlri(IPv4Network("0.0.0.0/0")))])) == set()
+
+
+def test_what_is_admitted_is_one_with_the_exceptions_of_the_plan() -> None:
+    admitted = [(A, nlri(IPv4Network(p))) for p in ("10.1.0.0/25", "10.2.0.0/24")]
+    admitted += [
+        (B, nlri(IPv4Network("10.2.1.0/24"))),
+        (C, bytes.fromhex("20") + bytes.fromhex("20010db8") + bytes(12)),
+    ]
+    found = exceptions(activate(plan([("10.1.0.0/24", ((A,),)), ("10.2.0.0/24", ((B,),))]), set(), admitted))
+    assert found == {("hgt1", "10.1.0.0/24"), ("hgt1", "10.2.0.0/24"), ("hgt2", "10.2.0.0/23")}
 
 
 def test_what_is_no_group_is_as_it_was() -> None:

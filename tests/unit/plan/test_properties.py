@@ -7,8 +7,25 @@ from hypothesis import given, note
 from hypothesis import strategies as st
 
 from hubgw.plan.activate import activate
-from hubgw.plan.diff import diff, driver_of, runs
-from hubgw.plan.types import Delete, Element, Key, Object, Op, OpError, Plan, Route, Sysctl, Tunnel, Tunnels
+from hubgw.plan.diff import diff, driver_of, runs, target
+from hubgw.plan.types import (
+    SESSIONS,
+    Create,
+    Delete,
+    Element,
+    Key,
+    Neighbor,
+    Object,
+    Op,
+    OpError,
+    Plan,
+    Route,
+    Rule,
+    Speaker,
+    Sysctl,
+    Tunnel,
+    Tunnels,
+)
 from hubgw.plan.words import describe
 from tests.fakes.drivers import Machine
 from tests.unit.compile.worlds import INTERFACES, World, plan_of, worlds
@@ -18,7 +35,7 @@ def carry_out(machine: Machine, ops: Sequence[Op]) -> list[OpError]:
     async def all_of_them() -> list[OpError]:
         errors = []
         for name, run in runs(ops):
-            errors += await getattr(machine.drivers, name).apply(run)
+            errors += await getattr(machine, name).apply(run)
         return errors
 
     return asyncio.run(all_of_them())
@@ -100,7 +117,48 @@ def test_it_is_closed_before_it_carries_and_open_to_ike_last(change: tuple[list[
     last_resort = [ranks[obj.key] for obj in change[1] if isinstance(obj, Route) and obj.metric]
     assert max([*rules, *last_resort]) < min(links, default=len(ops))
     opened = [index for key, index in ranks.items() if "ike_open" in key]
-    assert min(opened) == len(ops) - len(opened)
+    connections = [index for key, index in ranks.items() if key[0] in {"IkeSecret", "IkeConnection"}]
+    assert max([*rules, *last_resort, *links, *connections]) < min(opened)
+
+
+@given(changes())
+def test_a_session_comes_after_what_keeps_it_on_its_tunnels_and_goes_before(
+    change: tuple[list[Object], list[Object]],
+) -> None:
+    made = [target(op) for op in diff(change[1], ())]
+    speakers = [index for index, obj in enumerate(made) if isinstance(obj, Speaker | Neighbor)]
+    tables = [index for index, obj in enumerate(made) if isinstance(obj, Route) and obj.table in SESSIONS]
+    pinned = [index for index, obj in enumerate(made) if isinstance(obj, Rule) and obj.table]
+    assert max(tables, default=0) < min(pinned, default=len(made))
+    assert max(pinned, default=0) < min(speakers, default=len(made))
+    gone = [target(op) for op in diff((), change[0])]
+    speakers = [index for index, obj in enumerate(gone) if isinstance(obj, Speaker | Neighbor)]
+    assert speakers == list(range(len(speakers)))
+    tables = [index for index, obj in enumerate(gone) if isinstance(obj, Route) and obj.table in SESSIONS]
+    pinned = [index for index, obj in enumerate(gone) if isinstance(obj, Rule) and obj.table]
+    assert max(pinned, default=0) < min(tables, default=len(gone))
+
+
+@given(changes())
+def test_a_default_route_is_closed_before_it_is_there_and_as_long_as_it_is(
+    change: tuple[list[Object], list[Object]],
+) -> None:
+    made = [target(op) for op in diff(change[1], ())]
+    closes = [index for index, obj in enumerate(made) if _closes_default(obj)]
+    defaults = [index for index, obj in enumerate(made) if _is_default(obj)]
+    assert max(closes, default=0) < min(defaults, default=len(made))
+    gone = [target(op) for op in diff((), change[0])]
+    closes = [index for index, obj in enumerate(gone) if _closes_default(obj)]
+    defaults = [index for index, obj in enumerate(gone) if _is_default(obj)]
+    assert max(defaults, default=0) < min(closes, default=len(gone))
+
+
+def _closes_default(obj: Object) -> bool:
+    return (isinstance(obj, Element) and obj.set == "no_default") or (isinstance(obj, Rule) and not obj.table)
+
+
+def _is_default(obj: Object) -> bool:
+    return isinstance(obj, Route) and isinstance(obj.via, Tunnels) and obj.prefix.prefixlen == 0
 
 
 @given(changes())
@@ -108,6 +166,12 @@ def test_runs_keep_the_order_and_every_operation(change: tuple[list[Object], lis
     ops = diff(change[1], change[0])
     assert [op for _, run in runs(ops) for op in run] == ops
     assert all(driver_of(op) == name for name, run in runs(ops) for op in run)
+
+
+def test_what_is_wanted_twice_is_wanted_once() -> None:
+    obj = Element("ports", ("a",))
+    assert diff([obj, obj], []) == [Create(obj)]
+    assert diff([obj, obj], [obj]) == []
 
 
 elements = st.builds(
