@@ -21,9 +21,11 @@ from hubgw.agent.http import GROUP, SocketError, serve
 from hubgw.agent.hub import Hub
 from hubgw.agent.journal import Journal
 from hubgw.agent.reconcile import Drivers, Reconciler
+from hubgw.agent.routing import Routing
 from hubgw.agent.triggers import Triggers
 from hubgw.compile.machine import SYSCTLS
 from hubgw.drivers.base import DriverError
+from hubgw.drivers.exabgp.driver import ExabgpDriver
 from hubgw.drivers.netlink.driver import NetlinkDriver
 from hubgw.drivers.nftables import codec as nftables_codec
 from hubgw.drivers.nftables.client import Client as NftClient
@@ -66,7 +68,9 @@ def main(options: Options) -> int:
 
 async def _run(options: Options) -> None:
     try:
-        options.run_dir.mkdir(mode=0o755, parents=True, exist_ok=True)
+        options.run_dir.mkdir(parents=True, exist_ok=True)
+        # BGP speakers, each under its own uid, have their directories below it, whatever the umask.
+        options.run_dir.chmod(0o755)
     except OSError as error:
         hint = "run the agent as root, or with another --run-dir"
         raise DriverError(f"{options.run_dir}: {error.strerror}; {hint}") from error
@@ -77,7 +81,9 @@ async def _run(options: Options) -> None:
         stack.callback(netlink.close)
         strongswan = StrongswanDriver(options.vici, options.run_dir / "charon.json")
         stack.push_async_callback(strongswan.close)
-        drivers = Drivers(netlink, NftablesDriver(NftClient()), strongswan)
+        exabgp = ExabgpDriver(options.run_dir / "bgp")
+        stack.push_async_callback(exabgp.close)
+        drivers = Drivers(netlink, NftablesDriver(NftClient()), strongswan, exabgp)
         agent = Agent(store, drivers, options)
         stack.callback(agent.monitor.close)
         server = await serve(agent.hub, options.socket, _group())
@@ -100,9 +106,12 @@ class Agent:
         self._journal = Journal()
         self._triggers = Triggers()
         compiler = Compiler(store, nftables_codec.RULESET.digest, options.node)
-        self._reconciler = Reconciler(compiler, drivers, self._journal)
-        self._dialler = Dialler(self._reconciler, drivers.strongswan, self._journal)
         self._moved = asyncio.Event()
+        self._routing = Routing(
+            drivers.netlink, drivers.exabgp, self._journal, fire=self._triggers.fire, moved=self._moved.set
+        )
+        self._reconciler = Reconciler(compiler, drivers, self._journal, self._routing)
+        self._dialler = Dialler(self._reconciler, drivers.strongswan, self._journal)
         self._pause = 0.0
         self._retry = Backoff(FIRST_RETRY, LONGEST_RETRY)
         self._listening = Backoff(FIRST_LISTEN, LONGEST_RETRY)
@@ -116,7 +125,7 @@ class Agent:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, ended.set)
-        steps = [self._pass, self._drift, self._follow, self._charon, self._dial]
+        steps = [self._pass, self._drift, self._follow, self._charon, self._dial, self._bgp]
         async with asyncio.TaskGroup() as group:
             running = [group.create_task(self._repeat(step)) for step in steps]
             self._journal.record("agent.started")
@@ -195,10 +204,15 @@ class Agent:
             self._triggers.fire()
         await self._dialler.round(moved=True)
 
+    async def _bgp(self) -> None:
+        """What BGP peers tell, and which sessions there are."""
+        await self._routing.follow()
+
     async def _dial(self) -> None:
         """Attempts that are due, and what no event tells: connections that somebody unloaded, a follow-up cut short."""
         await asyncio.sleep(POLL)
         await self._dialler.round()
         with suppress(DriverError):
+            await self._routing.tick()
             if self._reconciler.state.unfinished or await self._reconciler.has_lost_connections():
                 self._triggers.fire()

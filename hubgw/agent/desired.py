@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from hubgw.compile.allocate import owners
 from hubgw.compile.draft import Allocations
@@ -20,7 +20,7 @@ from hubgw.store.types import Json, Snapshot, StoreError
 class Desired:
     """One generation: its resources, and what they make of this machine."""
 
-    snapshot: Snapshot
+    snapshot: Snapshot = field(repr=False)  # with its secrets
     inventory: Inventory
     plan: Plan
 

@@ -5,7 +5,7 @@ from typing import Final
 
 from hubgw.agent.references import words
 
-_SECRET: Final = frozenset({"sharedKey"})
+_SECRET: Final = frozenset({"sharedKey", "bgpPassword"})
 _FEW: Final = 4  # values of a list that are shown whole, before and after
 
 Values = tuple[str, ...]

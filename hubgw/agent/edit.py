@@ -8,11 +8,11 @@ import json
 import secrets
 import string
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from hubgw.agent.differences import differences
-from hubgw.agent.references import is_node, parent_of, references_of, words
+from hubgw.agent.references import is_node, is_settings, is_vpn_connection, parent_of, references_of, words
 from hubgw.agent.service import Json, Refusal, Refused
 
 Resources = Mapping[str, Json]
@@ -26,9 +26,9 @@ _ALPHABET: Final = string.ascii_letters + string.digits
 class Edit:
     """What a commit takes (`puts`, `deletes`), the resources that are there after it (`desired`), and that in words."""
 
-    puts: Resources
+    puts: Resources = field(repr=False)  # with their secrets, as in `desired`
     deletes: tuple[str, ...]
-    desired: Resources
+    desired: Resources = field(repr=False)
     changes: tuple[str, ...]
     pruned: tuple[str, ...] = ()
 
@@ -149,23 +149,28 @@ def _edit(stored: Resources, wanted: Resources, doomed: Collection[str], pruned:
 
 
 def _with_keys(old: Json | None, new: Json, make_key: Callable[[], str]) -> Json:
-    if "/vpnconnections/" not in str(new["id"]).lower():
+    if is_settings(str(new["id"])):
+        # A password is for whose session it was made.
+        password = _properties(old).get("bgpPassword") if old and references_of(old) == references_of(new) else None
+        return _with(new, "bgpPassword", str(password) if password else None)
+    if not is_vpn_connection(str(new["id"])):
         return new
     before = shared_keys(old) if old else {}
-    links = [_with_key(link, before.get(str(link["name"]))) for link in _links(new)]
-    connection = _with_key(new, before.get(""))
+    links = [_with(link, "sharedKey", before.get(str(link["name"]))) for link in _links(new)]
+    connection = _with(new, "sharedKey", before.get(""))
     properties = _properties(connection)
     if not properties.get("sharedKey") and not (links and all(_properties(link).get("sharedKey") for link in links)):
-        connection = _with_key(connection, make_key())
+        connection = _with(connection, "sharedKey", make_key())
         properties = _properties(connection)
     return {**connection, "properties": {**properties, "vpnLinkConnections": links}} if links else connection
 
 
-def _with_key(part: Json, key: str | None) -> Json:
+def _with(part: Json, name: str, secret: str | None) -> Json:
+    """Gives a part a secret that it leaves out."""
     properties = _properties(part)
-    if properties.get("sharedKey") or not key:
+    if properties.get(name) or not secret:
         return part
-    return {**part, "properties": {**properties, "sharedKey": key}}
+    return {**part, "properties": {**properties, name: secret}}
 
 
 def _properties(part: Json) -> Mapping[str, object]:

@@ -5,10 +5,11 @@ import binascii
 from collections.abc import Mapping
 
 from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST
 
 from hubgw.agent.http_answers import SERVICE, answer, error, peer
 from hubgw.agent.http_azure import json_object
-from hubgw.agent.service import Json, Refusal, Refused, Sources, to_json
+from hubgw.agent.service import BgpRoutes, Json, Refusal, Refused, Sources, to_json
 from hubgw.agent.views import effective_routes
 
 _EVENTS = 200
@@ -24,6 +25,9 @@ def add_routes(router: web.UrlDispatcher) -> None:
     router.add_get("/hubgw/routes", _routes)
     router.add_get("/hubgw/effective-routes", _effective_routes)
     router.add_get("/hubgw/events", _events)
+    router.add_get("/hubgw/bgp/peers", _bgp_peers)
+    router.add_get("/hubgw/bgp/{which:learned|advertised|refused}", _bgp_routes)
+    router.add_get("/metrics", _metrics)
 
 
 async def _apply(request: web.Request) -> web.Response:
@@ -88,6 +92,21 @@ async def _events(request: web.Request) -> web.Response:
     limit = _number(request.query, "limit")
     events = await request.app[SERVICE].events(_EVENTS if limit is None else limit)
     return answer({"events": to_json(list(events))})
+
+
+async def _bgp_peers(request: web.Request) -> web.Response:
+    peers = await request.app[SERVICE].bgp_peers(request.query.get("of", ""))
+    return answer({"peers": to_json(list(peers))})
+
+
+async def _bgp_routes(request: web.Request) -> web.Response:
+    which = BgpRoutes(request.match_info["which"])
+    routes = await request.app[SERVICE].bgp_routes(which, request.query.get("of", ""))
+    return answer({"routes": to_json(list(routes))})
+
+
+async def _metrics(request: web.Request) -> web.Response:
+    return web.Response(body=await request.app[SERVICE].metrics(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
 def _sources(body: Json) -> Sources:

@@ -2,16 +2,32 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 
-from hubgw.agent import edit
+from hubgw.agent import bgp_status, edit
 from hubgw.agent.desired import Compiler, Desired
 from hubgw.agent.edit import Edit
 from hubgw.agent.journal import Journal
+from hubgw.agent.metrics import exposition
 from hubgw.agent.observed import resource_statuses, route_statuses, tunnel_statuses
 from hubgw.agent.reconcile import Reconciler
-from hubgw.agent.service import Applied, Event, Json, Refusal, Refused, ResourceStatus, Sources, Status
+from hubgw.agent.references import is_named, is_vpn_connection
+from hubgw.agent.service import (
+    Applied,
+    BgpPeerStatus,
+    BgpRoutes,
+    BgpRouteStatus,
+    Event,
+    Json,
+    Refusal,
+    Refused,
+    ResourceStatus,
+    Sources,
+    Status,
+)
 from hubgw.compile.allocate import owners
 from hubgw.drivers.base import DriverError
+from hubgw.plan.bgp import PeerOf
 from hubgw.plan.diff import diff
 from hubgw.plan.types import Plan
 from hubgw.plan.words import describe
@@ -121,16 +137,53 @@ class Hub:
         try:
             await self._reconciler.follow()
             seen = await self._reconciler.observe_kernel()
+            learned = await self._reconciler.observe_learned()
         except DriverError:
-            seen = []
+            seen, learned = [], {}
         return Status(
             time=counters.time,
             generation=desired.snapshot.generation,
             charon=state.unreachable.get("strongswan") or counters.charon,
             resources=tuple(resource_statuses(desired, state)),
             tunnels=tuple(tunnel_statuses(desired.plan, state, counters)),
-            routes=tuple(route_statuses(desired.plan, seen)),
+            routes=(
+                *route_statuses(desired.plan, seen),
+                *bgp_status.learned_routes(desired.plan, self._reconciler.routing, learned, seen),
+            ),
         )
+
+    async def bgp_peers(self, of: str) -> Sequence[BgpPeerStatus]:
+        """See `Service.bgp_peers`."""
+        desired = await self._desired()
+        return list(bgp_status.peer_statuses(desired.plan, self._reconciler.routing, self._wanted(desired.plan, of)))
+
+    async def bgp_routes(self, which: BgpRoutes, of: str) -> Sequence[BgpRouteStatus]:
+        """See `Service.bgp_routes`."""
+        plan = (await self._desired()).plan
+        wanted = self._wanted(plan, of)
+        if which is BgpRoutes.ADVERTISED:
+            return list(bgp_status.advertised_statuses(plan, self._reconciler.routing, wanted))
+        refused = which is BgpRoutes.REFUSED
+        return list(bgp_status.learned_statuses(plan, self._reconciler.routing, wanted, refused=refused))
+
+    def _wanted(self, plan: Plan, of: str) -> bgp_status.Wanted:
+        hub_of = bgp_status.hubs(plan)
+
+        def wanted(peer: PeerOf, hub: str) -> bool:
+            return of in {"", str(peer.address)} or any(is_named(of, one) for one in (peer.connection, peer.site, hub))
+
+        if of and not any(wanted(peer, hub_of[peer.table]) for peer in plan.peers):
+            hint = "name a connection, a site or a hub, or a peer's address; hubgw show bgp peers lists them"
+            raise Refused(Refusal.NOT_FOUND, [f"{of}: has no BGP session; {hint}"])
+        return wanted
+
+    async def metrics(self) -> bytes:
+        """See `Service.metrics`."""
+        plan = (await self._desired()).plan
+        counters = await self._reconciler.counters()
+        with suppress(DriverError):
+            await self._reconciler.follow()
+        return exposition(tunnel_statuses(plan, self._reconciler.state, counters), await self.bgp_peers(""))
 
     async def events(self, limit: int) -> Sequence[Event]:
         """See `Service.events`."""
@@ -140,7 +193,7 @@ class Hub:
         """See `Service.shared_keys`."""
         stored = (await self._desired()).snapshot.resources
         key = edit.find(stored, connection)
-        if "/vpnconnections/" not in key:
+        if not is_vpn_connection(key):
             raise Refused(Refusal.NOT_FOUND, [f"{connection}: is not a vpnConnection; only those have a sharedKey"])
         self._journal.record("key.shown", str(stored[key]["id"]), who=who)
         return edit.shared_keys(stored[key])

@@ -6,8 +6,11 @@ from hubgw.agent.desired import Desired
 from hubgw.agent.live import states, summary
 from hubgw.agent.reconcile import Counters, State
 from hubgw.agent.service import Connection, Provisioning, ResourceStatus, RouteStatus, TunnelStatus
-from hubgw.plan.types import Group, Object, Plan, Route, Tiers, Tunnels, Vrf, tunnel_interface
+from hubgw.plan.types import TABLES, Group, Object, Plan, Route, Tiers, Tunnels, Vrf, tunnel_interface
 from hubgw.plan.words import via
+
+_SESSIONS = frozenset({"strongswan", "exabgp"})
+"""The drivers that only connections need."""
 
 
 def resource_statuses(desired: Desired, state: State) -> Iterator[ResourceStatus]:
@@ -33,7 +36,7 @@ def _provisioning(resource: str, desired: Desired, state: State, is_connection: 
         return Provisioning.UPDATING, ""
     if reason := state.failures.get(resource):
         return Provisioning.FAILED, reason
-    away = [reason for driver, reason in state.unreachable.items() if is_connection or driver != "strongswan"]
+    away = [reason for driver, reason in state.unreachable.items() if is_connection or driver not in _SESSIONS]
     return (Provisioning.UPDATING, "; ".join(away)) if away else (Provisioning.SUCCEEDED, "")
 
 
@@ -66,12 +69,12 @@ def tunnel_statuses(plan: Plan, state: State, counters: Counters) -> Iterator[Tu
 
 
 def route_statuses(plan: Plan, seen: Iterable[Object]) -> Iterator[RouteStatus]:
-    """Yields every route of ours that the kernel has, by table and prefix."""
+    """Yields every declared route of a VRF that the kernel has, by table and prefix."""
     objects = list(seen)
     active: dict[Tiers, tuple[int, ...]] = {obj.tiers: obj.active for obj in objects if isinstance(obj, Group)}
     vrf_of = {obj.table: obj.name for obj in plan.objects if isinstance(obj, Vrf)}
     hub_of = {table: plan.owners[("Vrf", name)][0] for table, name in vrf_of.items()}
-    routes = [obj for obj in objects if isinstance(obj, Route)]
+    routes = [obj for obj in objects if isinstance(obj, Route) and obj.table in TABLES]
     for route in sorted(routes, key=lambda route: (route.table, route.prefix.version, route.prefix, route.metric)):
         members = active.get(route.via.tiers, ()) if isinstance(route.via, Tunnels) else ()
         yield RouteStatus(

@@ -7,22 +7,26 @@ down) is `follow`: the same operations through the same drivers at once, and the
 import asyncio
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, field
 
 from hubgw.agent.desired import Compiler, Desired
 from hubgw.agent.journal import Journal
 from hubgw.agent.live import Sas, states, uncollected, up_tunnels
+from hubgw.agent.routing import Routing
 from hubgw.agent.service import Connection
 from hubgw.drivers.base import DriverError
+from hubgw.drivers.exabgp.driver import ExabgpDriver
 from hubgw.drivers.netlink.driver import NetlinkDriver
 from hubgw.drivers.nftables.driver import NftablesDriver
 from hubgw.drivers.strongswan.driver import StrongswanDriver
 from hubgw.plan.activate import activate
+from hubgw.plan.bgp import Nlri
 from hubgw.plan.diff import diff, driver_of, runs, target
-from hubgw.plan.types import IF_IDS, Delete, Element, Group, IkeConnection, Object, Op, OpError, Plan, Tunnel
+from hubgw.plan.types import IF_IDS, Delete, Element, Group, IkeConnection, Object, Op, OpError, Plan, Tiers, Tunnel
 from hubgw.plan.words import describe
+from hubgw.rib.types import Admitted
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,10 @@ class Drivers:
     netlink: NetlinkDriver
     nftables: NftablesDriver
     strongswan: StrongswanDriver
+    exabgp: ExabgpDriver
+
+
+DRIVERS = ("netlink", "nftables", "strongswan", "exabgp")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +67,7 @@ class State:
     in_sync: bool = False  # everything was observed in one pass since the agent started
     loaded: frozenset[str] = frozenset()  # names of the IKE connections that charon has taken
     whole: bool = False  # the last pass left nothing to do
+    admitted: Set[Admitted] = frozenset()  # what learned routes admitted beside those, when `wanted` was made
     unfinished: bool = False  # what was followed since left something to do
     passes: int = 0
     writes: int = 0
@@ -67,10 +76,11 @@ class State:
 class Reconciler:
     """Brings the machine to what the store wants, one pass at a time."""
 
-    def __init__(self, compiler: Compiler, drivers: Drivers, journal: Journal) -> None:
+    def __init__(self, compiler: Compiler, drivers: Drivers, journal: Journal, routing: Routing) -> None:
         self._compiler = compiler
         self._drivers = drivers
         self._journal = journal
+        self.routing = routing
         self._lock = asyncio.Lock()
         self.state = State()
 
@@ -79,20 +89,22 @@ class Reconciler:
         async with self._lock:
             state = self.state
             desired = await self._compiler.latest()
-            settled = state.whole and state.desired is desired
+            settled = state.whole and not state.unfinished and self.routing.whole and state.desired is desired
             state.whole = state.unfinished = False
             seen = await self._observe(desired.plan)
             sas = await self._sas()
             up = up_tunnels(desired.plan.tunnels, sas)
-            wanted = activate(desired.plan, up)
+            before = [*state.wanted, *self.routing.groups(state.up)]
+            await self.routing.configure(desired.plan)
+            wanted, state.admitted = self._wanted(desired.plan, up), self.routing.admitted
             state.in_sync = state.in_sync or not state.unreachable
             ops = self._possible(diff(wanted, seen))
-            errors = await self._apply(ops)
+            errors = await self._carry_out(ops, up)
             await self._collect(desired.plan, sas)
             await self._forget_counts(ops)
             self._judge(desired.plan, errors)
             if settled:
-                self._tell(ops, moved=up != state.up)
+                self._tell(ops, before)
             state.desired, state.wanted = desired, wanted
             refused = {target(error.op) for error in errors}
             state.loaded = frozenset(
@@ -100,7 +112,7 @@ class Reconciler:
             )
             self._note(sas, up)
             state.passes, state.writes = state.passes + 1, len(ops)
-            state.whole = not errors and not state.unreachable
+            state.whole = not errors and not state.unreachable and self.routing.whole
             return state.whole
 
     async def follow(self) -> None:
@@ -115,10 +127,14 @@ class Reconciler:
             away = set(state.unreachable)
             sas = await self._sas()
             up = up_tunnels(state.desired.plan.tunnels, sas)
-            if up != state.up:
-                wanted = activate(state.desired.plan, up)
-                errors = await self._apply(diff(wanted, state.wanted))
-                state.wanted = wanted
+            if up != state.up or state.admitted is not self.routing.admitted:
+                wanted, state.admitted = self._wanted(state.desired.plan, up), self.routing.admitted
+                ops = diff(wanted, state.wanted)
+                # A group that learned routes no longer use is the pass's to delete.
+                idle = [op.old for op in ops if isinstance(op, Delete) and isinstance(op.old, Group)]
+                errors = await self._apply([op for op in ops if target(op) not in idle])
+                state.wanted = [*wanted, *idle]
+                await self.routing.set_up(up)
             state.unfinished = state.unfinished or bool(errors) or not state.unreachable.keys() <= away
             self._note(sas, up)
 
@@ -127,10 +143,14 @@ class Reconciler:
         when it has ended."""
         up = up_tunnels(plan.tunnels, await self._sas())
         if up != self.state.up:
-            groups = [obj for obj in activate(plan, up) if isinstance(obj, Group)]
+            groups = [obj for obj in self._wanted(plan, up) if isinstance(obj, Group)]
             before = {obj.tiers: obj.active for obj in self.state.wanted if isinstance(obj, Group)}
             changed = [group for group in groups if before.get(group.tiers, group.active) != group.active]
             await self._drivers.netlink.set_active(changed)
+            await self.routing.set_up(up)
+
+    def _wanted(self, plan: Plan, up: Set[int]) -> list[Object]:
+        return [*activate(plan, up, self.routing.admitted), *self.routing.groups(up)]
 
     async def counters(self) -> Counters:
         """Returns what the kernel and charon count, as far as they answer."""
@@ -153,16 +173,20 @@ class Reconciler:
         """Returns links, addresses, nexthops and routes as they are now. Raises DriverError."""
         return await self._drivers.netlink.observe()
 
+    async def observe_learned(self) -> dict[int, dict[Nlri, Tiers]]:
+        """Returns the routes that BGP taught as the kernel has them now, by table. Raises DriverError."""
+        return await self._drivers.netlink.observe_learned()
+
     async def _observe(self, plan: Plan) -> list[Object]:
         """Everything that is ours, of the drivers that can be asked; the others are left alone in this pass."""
         self.state.unreachable.clear()
         self._drivers.strongswan.expect(plan.objects)
-        names = ("netlink", "nftables", "strongswan")
+        self._drivers.exabgp.expect(plan.objects)
         observed = await asyncio.gather(
-            *(getattr(self._drivers, name).observe() for name in names), return_exceptions=True
+            *(getattr(self._drivers, name).observe() for name in DRIVERS), return_exceptions=True
         )
         seen: list[Object] = []
-        for name, result in zip(names, observed, strict=True):
+        for name, result in zip(DRIVERS, observed, strict=True):
             if isinstance(result, DriverError):
                 self.state.unreachable[name] = str(result)
             elif isinstance(result, BaseException):
@@ -194,6 +218,19 @@ class Reconciler:
             return driver_of(op) not in away and not (opens and "strongswan" in away)
 
         return [op for op in ops if possible(op)]
+
+    async def _carry_out(self, ops: Sequence[Op], up: Set[int]) -> list[OpError]:
+        """Makes what is new, then learned routes, then takes away what nothing uses any longer."""
+        makes = max((number for number, op in enumerate(ops, 1) if not isinstance(op, Delete)), default=0)
+        errors = await self._apply(ops[:makes])
+        if "netlink" not in self.state.unreachable:
+            try:
+                await self.routing.verify(up)
+            except DriverError as error:
+                self.state.unreachable["netlink"] = str(error)
+        async with self.routing.still() as used:
+            breaks = [op for op in ops[makes:] if not (isinstance(old := target(op), Group) and old.tiers in used)]
+            return errors + await self._apply(breaks)
 
     async def _apply(self, ops: Sequence[Op]) -> list[OpError]:
         errors: list[OpError] = []
@@ -263,12 +300,11 @@ class Reconciler:
             self._journal.record("resource.recovered", owner)
         self.state.failures = failures
 
-    def _tell(self, ops: Sequence[Op], *, moved: bool) -> None:
-        """Tells drift object by object, less what follows tunnels that have `moved`."""
+    def _tell(self, ops: Sequence[Op], before: Sequence[Object]) -> None:
+        """Tells drift object by object: what is wanted as it was `before`, or was not wanted then either. The rest
+        follows tunnels and learned routes that have moved."""
+        wanted = {obj.key: obj for obj in before}
         for op in ops:
-            if not (moved and _follows_tunnels(target(op))):
+            was = wanted.get(target(op).key)
+            if was is None if isinstance(op, Delete) else was == op.new:
                 self._journal.record("drift.repaired", level=logging.WARNING, object=describe(op))
-
-
-def _follows_tunnels(obj: Object) -> bool:
-    return isinstance(obj, Group) or (isinstance(obj, Element) and obj.set == "not_in_fib")

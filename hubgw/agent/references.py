@@ -1,4 +1,4 @@
-"""Ids in a resource's JSON -> who refers to whom, and ids as people say them. Knows no type but the node."""
+"""Ids in a resource's JSON -> who refers to whom, and ids as people say them. Of types it knows those with secrets."""
 
 from collections.abc import Iterator, Mapping
 
@@ -20,6 +20,17 @@ def name_of(resource_id: str) -> str:
     return "/".join(_path(resource_id)[1::2])
 
 
+def is_named(name: str, resource_id: str) -> bool:
+    """Tells whether people may call a resource so: by its name, with or without its parents', as ``type/name``, by id.
+
+    >>> gateway = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Network/vpnGateways/gw1"
+    >>> is_named("C1", f"{gateway}/vpnConnections/c1")
+    True
+    """
+    full = name_of(resource_id).lower()
+    return name.lower() in {full, full.rpartition("/")[2], words(resource_id).lower(), resource_id.lower()}
+
+
 def parent_of(resource_id: str) -> str:
     """The id of the parent, empty for what is nobody's child."""
     return resource_id.rsplit("/", 2)[0] if len(_path(resource_id)) > 2 else ""
@@ -28,6 +39,16 @@ def parent_of(resource_id: str) -> str:
 def is_node(key: str) -> bool:
     """Tells whether a key is that of a machine, hubgw's own `node`."""
     return _NODES in key
+
+
+def is_settings(resource_id: str) -> bool:
+    """Tells whether an id is that of hubgw's own `settings`, which may hold a BGP password."""
+    return words(resource_id).lower().startswith("settings/")
+
+
+def is_vpn_connection(resource_id: str) -> bool:
+    """Tells whether an id is that of a vpnConnection, which holds preshared keys."""
+    return words(resource_id).lower().startswith("vpnconnections/")
 
 
 def references_of(body: Mapping[str, object]) -> set[str]:

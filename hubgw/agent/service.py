@@ -113,6 +113,7 @@ class RouteStatus:
     """A route as the kernel has it. `via` says in words where it leads, `nexthops` names the tunnels in use now.
 
     `hub` and `origin` are full ids: whose table it is, and the resource that it comes from (empty: hubgw's own).
+    `protocol` is ``static`` for what the configuration says and ``bgp`` for what a branch said, with its `as_path`.
     """
 
     table: int
@@ -122,6 +123,69 @@ class RouteStatus:
     via: str
     nexthops: tuple[str, ...] = ()
     origin: str = ""
+    protocol: str = "static"
+    as_path: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BgpPeerStatus:
+    """A BGP session with a branch. `hub`, `connection` and `site` are full ids; times are epoch seconds.
+
+    `state` is Idle, Connected (TCP stands), Established, Held (kept down until `held_until`) or Unknown; `reason` says
+    in words why it is not established. `learned` = `accepted` + `refused` prefixes, `stale` those that a restarting
+    peer has not confirmed yet. `treated_as_withdraw` and `discarded` count malformed UPDATEs (RFC 7606).
+    """
+
+    speaker: str
+    hub: str
+    connection: str
+    site: str
+    link: str
+    instance: int
+    address: str
+    local_address: str
+    asn: int
+    state: str
+    since: float | None
+    reason: str
+    hold_time: int | None
+    graceful_restart: bool
+    learned: int
+    accepted: int
+    refused: int
+    stale: int
+    advertised: int
+    updates_in: int
+    updates_out: int
+    flaps: int
+    held_until: float | None
+    treated_as_withdraw: int
+    discarded: int
+    last_malformed: str
+
+
+@dataclass(frozen=True, slots=True)
+class BgpRouteStatus:
+    """A prefix that a peer announced or is told. `refusal` is why policy did not take it, `best` whether it is used."""
+
+    hub: str
+    connection: str
+    site: str
+    instance: int
+    peer: str
+    prefix: str
+    as_path: str
+    communities: tuple[str, ...]
+    best: bool
+    refusal: str
+
+
+class BgpRoutes(StrEnum):
+    """Which routes of BGP peers."""
+
+    LEARNED = "learned"
+    ADVERTISED = "advertised"
+    REFUSED = "refused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +253,21 @@ class Service(Protocol):
 
     async def status(self) -> Status:
         """Returns everything, as observed now."""
+        ...
+
+    async def bgp_peers(self, of: str) -> Sequence[BgpPeerStatus]:
+        """Returns the BGP sessions of a connection, site or hub (by name or id), or of a peer's address; "": all.
+
+        NOT_FOUND where there is none of them.
+        """
+        ...
+
+    async def bgp_routes(self, which: BgpRoutes, of: str) -> Sequence[BgpRouteStatus]:
+        """Returns what peers announced, or are told; `of` as for `bgp_peers`."""
+        ...
+
+    async def metrics(self) -> bytes:
+        """Returns what is counted, as Prometheus reads it."""
         ...
 
     async def events(self, limit: int) -> Sequence[Event]:

@@ -7,20 +7,28 @@ from hubgw.agent.edit import find
 from hubgw.agent.references import parent_of
 from hubgw.agent.service import Json, Refusal, Refused, ResourceStatus, RouteStatus, Status
 
+_DEFAULT = "0.0.0.0/0"
 _WITH_ROUTES = ("virtualHubs", "vpnConnections", "hubVirtualNetworkConnections")
 
 
 def effective_routes(status: Status, name: str) -> tuple[RouteStatus, ...]:
     """Returns the routes that a hub, or a connection to it, forwards by: those of its hub's default table.
 
+    A default route is not for a connection without enableInternetSecurity.
+
     Raises:
         Refused: NOT_FOUND; no such resource, or none that has routes.
     """
     by_key = {resource.id.lower(): resource for resource in status.resources}
-    hub = _hub_of(by_key, _key_of({key: resource.body for key, resource in by_key.items()}, name))
+    key = _key_of({key: resource.body for key, resource in by_key.items()}, name)
+    hub = _hub_of(by_key, key)
     if not hub:
         raise Refused(Refusal.NOT_FOUND, [f"{name}: has no routes; name a connection or a virtualHub"])
-    return tuple(route for route in status.routes if route.hub.lower() == hub)
+    routes = (route for route in status.routes if route.hub.lower() == hub)
+    match by_key[key].body:
+        case {"properties": {"enableInternetSecurity": False}}:
+            return tuple(route for route in routes if route.prefix != _DEFAULT or route.via == "unreachable")
+    return tuple(routes)
 
 
 def _key_of(bodies: Mapping[str, Json], name: str) -> str:

@@ -18,6 +18,7 @@ VERBS = (
     "effective-routes",
     "events",
     "init",
+    "metrics",
     "plan",
     "preflight",
     "show",

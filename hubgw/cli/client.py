@@ -38,27 +38,41 @@ class Client:
         """Returns the answer's JSON. Raises Fail."""
         return self._ask("GET", path, query, None)
 
+    def text(self, path: str) -> str:
+        """Returns the answer as it is. Raises Fail."""
+        status, octets = self._exchange("GET", path, {}, None)
+        if status >= http.client.BAD_REQUEST:
+            self._parsed(status, octets)
+        return octets.decode(errors="replace")
+
     def post(self, path: str, body: Mapping[str, object], **query: str) -> Any:
         """Returns the answer's JSON. Raises Fail."""
         return self._ask("POST", path, query, body)
 
     def _ask(self, method: str, path: str, query: Mapping[str, str], body: Mapping[str, object] | None) -> Any:
+        return self._parsed(*self._exchange(method, path, query, body))
+
+    def _exchange(
+        self, method: str, path: str, query: Mapping[str, str], body: Mapping[str, object] | None
+    ) -> tuple[int, bytes]:
         target = quote(path) + (f"?{urlencode(query)}" if query else "")
         connection = _UnixConnection(self.path, self._timeout)
         try:
             connection.request(method, target, None if body is None else json.dumps(body).encode())
             response = connection.getresponse()
-            text = response.read()
+            return response.status, response.read()
         except (OSError, http.client.HTTPException) as error:
             raise Fail(Code.UNREACHABLE, [self._unreachable(error)]) from None
         finally:
             connection.close()
+
+    def _parsed(self, status: int, text: bytes) -> Any:
         try:
             parsed = json.loads(text) if text else {}
         except ValueError:
             raise Fail(Code.UNREACHABLE, [f"agent: {self.path} answers no JSON; is it hubgw's socket?"]) from None
-        if response.status >= http.client.BAD_REQUEST:
-            raise Fail(_CODES.get(response.status, Code.REFUSED), _problems(parsed, response.status))
+        if status >= http.client.BAD_REQUEST:
+            raise Fail(_CODES.get(status, Code.REFUSED), _problems(parsed, status))
         return parsed
 
     def _unreachable(self, error: Exception) -> str:

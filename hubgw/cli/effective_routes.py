@@ -7,7 +7,7 @@ from hubgw.cli import common
 from hubgw.cli.kinds import full_name
 from hubgw.cli.output import as_json, line, table
 
-_HEADS = ("PREFIX", "VIA", "TUNNELS", "ORIGIN")
+_HEADS = ("PREFIX", "VIA", "TUNNELS", "ORIGIN", "AS PATH")
 
 
 @click.command("effective-routes")
@@ -24,6 +24,9 @@ def command(name: str, as_json_: bool, socket: str | None) -> None:
     if as_json_:
         as_json(routes)
         return
-    rows = [[route["prefix"], route["via"], " ".join(route["nexthops"]), words(route["origin"])] for route in routes]
+    rows = [
+        [route["prefix"], route["via"], " ".join(route["nexthops"]), words(route["origin"]), route["asPath"]]
+        for route in routes
+    ]
     for text in table(_HEADS, rows):
         line(text)

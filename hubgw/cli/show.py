@@ -6,27 +6,36 @@ import click
 
 from hubgw.agent.differences import fields
 from hubgw.agent.references import words
-from hubgw.cli import common, views
+from hubgw.cli import common, show_bgp, views
 from hubgw.cli.client import Client
 from hubgw.cli.exits import Code, Fail
 from hubgw.cli.output import as_json, line, moment, pairs, table
 
 
 @click.command("show")
-@click.argument("kind", type=click.Choice(list(views.VIEWS)))
+@click.argument("kind", type=click.Choice([*views.VIEWS, "bgp"]))
 @click.argument("name", required=False)
+@click.argument("of", required=False)
 @click.option("--show-key", is_flag=True, help="The preshared keys of a connection; for root, and told as an event.")
 @common.json_option
 @common.socket_option
-def command(kind: str, name: str | None, show_key: bool, as_json_: bool, socket: str | None) -> None:
+def command(*, kind: str, name: str | None, of: str | None, show_key: bool, as_json_: bool, socket: str | None) -> None:
     """Tell what there is, as a table or one in full.
 
     Tunnels and routes can be asked for by whose they are too: by the name of a connection, site or hub.
+
+    BGP: hubgw show bgp peers|learned|advertised|refused, and then the name of a connection, site or hub, or a peer's
+    address.
     """
     agent = common.client(socket)
-    if show_key:
-        if kind != "connection" or not name:
-            raise click.UsageError("--show-key goes with: show connection NAME")
+    if show_key and (kind != "connection" or not name):
+        raise click.UsageError("--show-key goes with: show connection NAME")
+    if kind == "bgp":
+        show_bgp.show(agent, name, of or "", as_json_)
+        return
+    if of:
+        raise click.UsageError(f"Got unexpected extra argument ({of})")
+    if show_key and name:
         _keys(agent, name, as_json_)
         return
     status = views.Status(agent.get("/hubgw/status"))

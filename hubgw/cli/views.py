@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from hubgw.agent.references import name_of, parent_of, words
+from hubgw.agent.references import is_named, name_of, parent_of, words
 from hubgw.cli.kinds import TYPES
 from hubgw.cli.output import age, few, size
 
@@ -55,21 +55,16 @@ def select(status: Status, kind: str, name: str | None) -> list[Thing]:
         return [one for one in status.routes if not name or _owned(name, one, ("hub", "origin"))]
     kinds = ("connection", "vnet-connection") if kind == "connection" else (kind,)
     of_kind = [one for each in kinds for one in status.of_type[TYPES[each].lower()]]
-    return [one for one in of_kind if not name or _is_named(name, one["id"])]
+    return [one for one in of_kind if not name or is_named(name, one["id"])]
 
 
 def _type(one: Thing) -> str:
     return str(one["id"]).lower().rsplit("/", 2)[1]
 
 
-def _is_named(name: str, resource_id: str) -> bool:
-    full = name_of(resource_id).lower()
-    return name.lower() in {full, full.rpartition("/")[2], words(resource_id).lower(), resource_id.lower()}
-
-
 def _owned(name: str, one: Thing, owners: Sequence[str]) -> bool:
     own = {str(one.get(part, "")).lower() for part in ("name", "prefix", "vrf")}
-    return name.lower() in own or any(_is_named(name, one[owner]) for owner in owners if one[owner])
+    return name.lower() in own or any(is_named(name, one[owner]) for owner in owners if one[owner])
 
 
 def _wan(status: Status, one: Thing) -> list[str]:
@@ -161,7 +156,14 @@ def _tunnel(status: Status, one: Thing) -> list[str]:
 
 
 def _route(_: Status, one: Thing) -> list[str]:
-    return [name_of(one["hub"]), one["prefix"], one["via"], " ".join(one["nexthops"]), words(one["origin"])]
+    return [
+        name_of(one["hub"]),
+        one["prefix"],
+        one["via"],
+        " ".join(one["nexthops"]),
+        words(one["origin"]),
+        one["asPath"],
+    ]
 
 
 def _property(one: Thing, name: str) -> Any:
@@ -183,7 +185,7 @@ VIEWS: Final = {
     "site": View(("NAME", "WAN", "LINKS", "PREFIXES", "CONNECTION", "STATE"), _site),
     "connection": View(("NAME", "TO", "STATUS", "TUNNELS", "IN", "OUT", "STATE"), _connection),
     "tunnel": View(("NAME", "CONNECTION", "LINK", "I", "REMOTE", "STATE", "SINCE", "IN", "OUT", "LAST ERROR"), _tunnel),
-    "route": View(("HUB", "PREFIX", "VIA", "TUNNELS", "ORIGIN"), _route),
+    "route": View(("HUB", "PREFIX", "VIA", "TUNNELS", "ORIGIN", "AS PATH"), _route),
     "vnet": View(("NAME", "REGION", "PREFIXES", "HUB", "STATE"), _vnet),
 }
 """The kinds of `hubgw show`, in the order that its help lists them."""

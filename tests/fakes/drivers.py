@@ -1,12 +1,12 @@
-"""The three drivers in memory, for whoever runs passes: the kernel, nftables and charon, each with its constraints.
+"""The four drivers in memory, for whoever runs passes: kernel, nftables, charon and ExaBGP, with their constraints.
 
 `away` holds why one cannot be asked, `fail_next` refuses the next operation on an object, `fail_calls` the next calls
-of a method; `log` is every operation of all three in the order in which they were carried out.
+of a method; `log` is every operation of all of them in the order in which they were carried out.
 """
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv4Network
 from itertools import groupby
@@ -14,11 +14,14 @@ from typing import cast
 
 from hubgw.agent.reconcile import Drivers
 from hubgw.drivers.base import DriverError
+from hubgw.drivers.exabgp.driver import ExabgpDriver
+from hubgw.drivers.exabgp.events import Began, Event, Lost
 from hubgw.drivers.netlink.driver import NetlinkDriver
 from hubgw.drivers.netlink.xfrm import KernelSa
 from hubgw.drivers.nftables.driver import NftablesDriver
 from hubgw.drivers.strongswan.codec import ChildSa, IkeSa
 from hubgw.drivers.strongswan.driver import StrongswanDriver
+from hubgw.plan.bgp import Nlri
 from hubgw.plan.diff import target
 from hubgw.plan.types import (
     IF_IDS,
@@ -29,11 +32,14 @@ from hubgw.plan.types import (
     IkeConnection,
     IkeSecret,
     Key,
+    Neighbor,
     Object,
     Op,
     OpError,
     Port,
     Ruleset,
+    Speaker,
+    Tiers,
     Update,
 )
 from tests.fakes.netlink import FakeNetlink
@@ -79,6 +85,21 @@ class Netlink(FakeNetlink):
             for op in batch:
                 errors += await super().apply([op])
         return errors
+
+    async def make_groups(self, new: Sequence[Group]) -> list[OpError]:
+        self.reach.ask("make_groups")
+        return await super().make_groups(new)
+
+    async def observe_learned(self) -> dict[int, dict[Nlri, Tiers]]:
+        self.reach.ask("observe_learned")
+        return await super().observe_learned()
+
+    async def program_learned(self, table: int, ways: Mapping[Nlri, Tiers | None]) -> dict[Nlri, str]:
+        self.reach.ask("program_learned")
+        known = len(self.applied)
+        refused = await super().program_learned(table, ways)
+        self.log += self.applied[known:]
+        return refused
 
     async def xfrm_states(self) -> list[KernelSa]:
         self.reach.ask("xfrm_states")
@@ -270,9 +291,109 @@ class FakeStrongswan:
         return {obj.id for obj in self.objects.values() if isinstance(obj, IkeSecret)}
 
 
+class FakeExabgp:
+    """ExaBGP: a neighbor needs its speaker, and goes with it. `told` is what its helpers tell next, batch by batch;
+    `out` is Adj-RIB-Out by speaker, `replayed` how often each was told that all was advertised.
+
+    A helper hears the agent from the `Began` on that the agent has taken, until it is lost.
+    """
+
+    def __init__(self, log: list[Op]) -> None:
+        self.objects: dict[Key, Object] = {}
+        self.log = log
+        self.reach = Reach()
+        self.expected: tuple[Object, ...] = ()
+        self.told: asyncio.Queue[list[Event]] = asyncio.Queue()
+        self.out: dict[str, dict[Nlri, tuple[bytes, tuple[str, ...]]]] = {}
+        self.replayed: Counter[str] = Counter()
+        self._unconfirmed: dict[str, set[Nlri]] = {}
+        self._hearing: set[str] = set()
+        self._failures: list[tuple[Key, str]] = []
+
+    def fail_next(self, key: Key, reason: str = "ExaBGP: syntax error") -> None:
+        self._failures.append((key, reason))
+
+    async def close(self) -> None:
+        pass
+
+    def expect(self, objects: Iterable[Object]) -> None:
+        self.expected = tuple(objects)
+
+    async def observe(self) -> list[Object]:
+        self.reach.ask("observe")
+        return list(self.objects.values())
+
+    async def apply(self, ops: Sequence[Op]) -> list[OpError]:
+        self.reach.ask("apply")
+        self.log += ops
+        return [OpError(op, reason) for op in ops if (reason := self._carry_out(op))]
+
+    async def events(self) -> AsyncIterator[list[Event]]:
+        self.reach.ask("events")
+        while True:
+            batch = await self.told.get()
+            for event in batch:
+                match event:
+                    case Began(speaker):
+                        self._hearing.add(speaker)
+                        self._unconfirmed[speaker] = set(self.out.setdefault(speaker, {}))
+                    case Lost(speaker):
+                        self._hearing.discard(speaker)
+            yield batch
+            self.told.task_done()
+
+    def hang_up(self) -> None:
+        """The agent has ended: nobody hears the next one before it is told to begin."""
+        self._hearing.clear()
+
+    async def tell(self, *events: Event) -> None:
+        """Tells a batch, and returns when it has been taken in."""
+        self.told.put_nowait(list(events))
+        await self.told.join()
+
+    def advertise(self, speaker: str, attributes: bytes, excluded: Sequence[str], nlris: Sequence[Nlri]) -> None:
+        if speaker in self._hearing:
+            self.out[speaker].update(dict.fromkeys(nlris, (attributes, tuple(excluded))))
+            self._unconfirmed.get(speaker, set()).difference_update(nlris)
+
+    def withdraw(self, speaker: str, nlris: Sequence[Nlri]) -> None:
+        for nlri in nlris if speaker in self._hearing else ():
+            self.out[speaker].pop(nlri, None)
+
+    def advertised(self, speaker: str) -> None:
+        if speaker in self._hearing:
+            self.withdraw(speaker, [*self._unconfirmed.pop(speaker, ())])
+            self.replayed[speaker] += 1
+
+    async def drain(self, speaker: str) -> bool:
+        await asyncio.sleep(0)
+        return True
+
+    def _carry_out(self, op: Op) -> str:
+        obj = target(op)
+        for failure in self._failures:
+            if failure[0] == obj.key:
+                self._failures.remove(failure)
+                return failure[1]
+        if isinstance(obj, Neighbor) and ("Speaker", obj.speaker) not in self.objects:
+            return "" if isinstance(op, Delete) else "its speaker is not there"
+        if not isinstance(op, Delete):
+            # No password can be read back.
+            self.objects[obj.key] = replace(obj, password=None) if isinstance(obj, Neighbor) else obj
+            return ""
+        self.objects.pop(obj.key, None)
+        if isinstance(obj, Speaker):
+            self.objects = {
+                key: one
+                for key, one in self.objects.items()
+                if not (isinstance(one, Neighbor) and one.speaker == obj.name)
+            }
+        return ""
+
+
 @dataclass
 class Machine:
-    """A machine's three drivers with one log."""
+    """A machine's four drivers with one log."""
 
     interfaces: Collection[str] = ("lo", "eth0", "eth1", "eth2", "trunk")
     log: list[Op] = field(default_factory=list)
@@ -281,6 +402,7 @@ class Machine:
         self.netlink = Netlink(self.interfaces, self.log)
         self.nftables = FakeNftables(self.log)
         self.strongswan = FakeStrongswan(self.log)
+        self.exabgp = FakeExabgp(self.log)
 
     @property
     def drivers(self) -> Drivers:
@@ -288,11 +410,12 @@ class Machine:
             cast(NetlinkDriver, self.netlink),
             cast(NftablesDriver, self.nftables),
             cast(StrongswanDriver, self.strongswan),
+            cast(ExabgpDriver, self.exabgp),
         )
 
     @property
     def seen(self) -> dict[Key, Object]:
-        return self.netlink.objects | self.nftables.objects | self.strongswan.objects
+        return self.netlink.objects | self.nftables.objects | self.strongswan.objects | self.exabgp.objects
 
     def groups(self) -> dict[tuple[tuple[int, ...], ...], tuple[int, ...]]:
         return {obj.tiers: obj.active for obj in self.seen.values() if isinstance(obj, Group)}

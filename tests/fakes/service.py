@@ -4,8 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from hubgw.agent.metrics import exposition
 from hubgw.agent.service import (
     Applied,
+    BgpPeerStatus,
+    BgpRoutes,
+    BgpRouteStatus,
     Connection,
     Event,
     Json,
@@ -109,11 +113,79 @@ def two_branches() -> Status:
     routes = (
         RouteStatus(10_000_001, "hgv1", hub_id, "0.0.0.0/0", "unreachable"),
         RouteStatus(10_000_001, "hgv1", hub_id, "10.1.0.0/24", "tunnels", ("hgt1", "hgt2"), id_of("vpnSites/branch1")),
+        RouteStatus(
+            table=10_000_001,
+            vrf="hgv1",
+            hub=hub_id,
+            prefix="10.9.0.0/16",
+            via="via hgt1",
+            nexthops=("hgt1",),
+            origin=id_of("vpnGateways/gw1/vpnConnections/branch1"),
+            protocol="bgp",
+            as_path="65010 65011",
+        ),
         RouteStatus(10_000_001, "hgv1", hub_id, "10.50.0.0/24", "on link, eth1", (), id_of("virtualNetworks/vnet1")),
         RouteStatus(10_000_002, "hgv2", id_of("virtualHubs/hub2"), "10.1.0.0/24", "unreachable"),
     )
     return Status(NOW, 7, "6.0.1", resources, tunnels, routes)
 
+
+def bgp_peer(branch: int, instance: int, state: str, reason: str = "") -> BgpPeerStatus:
+    """Makes a session with branch1 or branch2 as the agent tells it."""
+    up = state == "Established"
+    return BgpPeerStatus(
+        speaker=f"hgv1-{instance}",
+        hub=id_of("virtualHubs/hub1"),
+        connection=id_of(f"vpnGateways/gw1/vpnConnections/branch{branch}"),
+        site=id_of(f"vpnSites/branch{branch}"),
+        link="isp",
+        instance=instance,
+        address=f"10.{branch}.0.254",
+        local_address=f"10.100.0.{12 + instance}",
+        asn=65000 + 10 * branch,
+        state=state,
+        since=NOW if up else None,
+        reason=reason,
+        hold_time=180 if up else None,
+        graceful_restart=up,
+        learned=3 if up else 0,
+        accepted=2 if up else 0,
+        refused=1 if up else 0,
+        stale=0,
+        advertised=4 if up else 0,
+        updates_in=7 if up else 0,
+        updates_out=9 if up else 0,
+        flaps=0 if up else 2,
+        held_until=NOW + 60 if state == "Held" else None,
+        treated_as_withdraw=1 if up else 0,
+        discarded=2 if up else 0,
+        last_malformed="ORIGIN: 3 octets" if up else "",
+    )
+
+
+def bgp_route(
+    prefix: str, as_path: str, *, communities: tuple[str, ...] = (), best: bool = False, refusal: str = ""
+) -> BgpRouteStatus:
+    """Makes a route of the session of branch1 with instance 0."""
+    peer = bgp_peer(1, 0, "Established")
+    ends = (peer.hub, peer.connection, peer.site, peer.instance, peer.address)
+    return BgpRouteStatus(*ends, prefix, as_path, communities, best, refusal)
+
+
+PEERS: Final = (
+    bgp_peer(1, 0, "Established"),
+    bgp_peer(1, 1, "Established"),
+    bgp_peer(2, 0, "Held", "their NOTIFICATION: Cease, Administrative Shutdown: moving\x1b[31m"),
+    bgp_peer(2, 1, "Unknown", "the helper of its speaker does not answer"),
+)
+ROUTES: Final = {
+    BgpRoutes.LEARNED: (
+        bgp_route("10.9.0.0/16", "65010 65011", communities=("65010:1", "65010:2"), best=True),
+        bgp_route("10.50.0.0/24", "65010", refusal="own-prefix"),
+    ),
+    BgpRoutes.ADVERTISED: (bgp_route("10.50.0.0/24", "65515"), bgp_route("10.8.0.0/16", "65515 65020 {65021,65022}")),
+    BgpRoutes.REFUSED: (bgp_route("10.50.0.0/24", "65010", refusal="own-prefix"),),
+}
 
 APPLIED: Final = Applied(8, ("vpnSites/branch1: created",), ("route 10.1.0.0/24 added",))
 
@@ -182,6 +254,18 @@ class FakeService:
     async def status(self) -> Status:
         self._called("status")
         return self.answer
+
+    async def bgp_peers(self, of: str) -> Sequence[BgpPeerStatus]:
+        self._called("bgp_peers", of=of)
+        return [peer for peer in PEERS if of in {"", peer.address}]
+
+    async def bgp_routes(self, which: BgpRoutes, of: str) -> Sequence[BgpRouteStatus]:
+        self._called("bgp_routes", which=which, of=of)
+        return ROUTES[which]
+
+    async def metrics(self) -> bytes:
+        self._called("metrics")
+        return exposition(self.answer.tunnels, PEERS)
 
     async def events(self, limit: int) -> Sequence[Event]:
         self._called("events", limit=limit)

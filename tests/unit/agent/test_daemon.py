@@ -5,19 +5,34 @@ import os
 import signal
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from ipaddress import IPv4Network
 from pathlib import Path
 
 import pytest
 
-from hubgw.agent import daemon, triggers
+from hubgw.agent import daemon, routing, triggers
 from hubgw.agent.daemon import Agent, Options, main
 from hubgw.drivers.base import DriverError
+from hubgw.drivers.exabgp.events import Lost
 from hubgw.drivers.netlink.monitor import Event
-from hubgw.plan.types import IF_IDS
+from hubgw.plan.types import IF_IDS, LEARNED_METRIC
 from hubgw.store.sqlite import SqliteStore
 from hubgw.store.types import StoreError
 from tests.fakes.drivers import Machine
-from tests.unit.agent.rig import BRANCHES, FIRST, SECOND, run, until
+from tests.unit.agent.bgp import P, opening, says, up
+from tests.unit.agent.rig import (
+    BGP,
+    BRANCH1,
+    BRANCH2,
+    BRANCHES,
+    FIRST,
+    SECOND,
+    SPEAKERS,
+    TABLE,
+    prefixes,
+    run,
+    until,
+)
 
 A, B = IF_IDS[1], IF_IDS[2]
 
@@ -108,6 +123,47 @@ def test_a_tunnel_that_moves_is_followed_and_what_is_down_is_dialled(tmp_path: P
     with_agent(tmp_path, case)
 
 
+def test_what_peers_tell_is_carried_out_without_a_pass_and_given_up_in_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def case(running: Running) -> None:
+        await running.apply(BGP)
+        running.machine.bring_up(*FIRST, *SECOND)
+        running.machine.strongswan.moved.put_nowait("hgt1")
+        await until(lambda: running.machine.groups().get(((A, B),)) == (A, B))
+        passes = running.passes
+        await running.machine.exabgp.tell(*opening(SPEAKERS[0]), up(BRANCH1[0]), says(BRANCH1[0], P))
+        routes = running.machine.netlink.learned[TABLE]
+        assert routes == {prefixes(P)[0]: ((A,),)}
+        assert prefixes(P)[0] in running.machine.exabgp.out[SPEAKERS[0]]
+        # A worse path, which is an exception for the packet filter.
+        path = (65020, 65021)
+        await running.machine.exabgp.tell(*opening(SPEAKERS[1]), says(BRANCH2[1], P, path=path))
+        await until(lambda: ("Element", "not_in_fib", ("hgt4", P)) in running.machine.seen)
+        assert running.passes == passes
+        monkeypatch.setattr(routing, "PATIENCE", 0.0)
+        await running.machine.exabgp.tell(Lost(SPEAKERS[0]))
+        await until(lambda: routes == {prefixes(P)[0]: ((IF_IDS[4],),)})
+        await until(lambda: ("Element", "not_in_fib", ("hgt4", P)) not in running.machine.seen)
+        assert running.events("bgp.given-up")
+
+    with_agent(tmp_path, case)
+
+
+def test_a_route_that_is_refused_is_made_good(tmp_path: Path) -> None:
+    async def case(running: Running) -> None:
+        await running.apply(BGP)
+        running.machine.bring_up(*FIRST)
+        running.machine.strongswan.moved.put_nowait("hgt1")
+        await until(lambda: running.machine.groups().get(((A, B),)) == (A, B))
+        for _ in range(3):
+            running.machine.netlink.fail_next(("Route", TABLE, IPv4Network(P), LEARNED_METRIC))
+        await running.machine.exabgp.tell(*opening(SPEAKERS[0]), says(BRANCH1[0], P))
+        await until(lambda: running.machine.netlink.learned[TABLE])
+
+    with_agent(tmp_path, case)
+
+
 def test_a_charon_that_comes_back_is_loaded(tmp_path: Path) -> None:
     async def case(running: Running) -> None:
         await running.apply()
@@ -180,6 +236,8 @@ def test_a_pass_that_raises_is_tried_again_and_ends_nothing(
         ("_reconciler.has_lost_connections", "dial"),
         ("monitor.changes", "drift"),
         ("_drivers.strongswan.reachable", "charon"),
+        ("_routing._carry_out", "bgp"),
+        ("_routing.tick", "dial"),
     ],
 )
 def test_what_nobody_foresaw_is_told_once_and_ends_nothing(
@@ -193,7 +251,7 @@ def test_what_nobody_foresaw_is_told_once_and_ends_nothing(
             target = getattr(target, part)
         calls = 0
 
-        async def broken() -> None:
+        async def broken(*_: object) -> None:
             nonlocal calls
             calls += 1
             raise ValueError("what nobody foresaw")
@@ -203,8 +261,9 @@ def test_what_nobody_foresaw_is_told_once_and_ends_nothing(
             patch.setattr(target, name, broken)
             while calls < 3:
                 charon.moved.put_nowait(DriverError("closed") if what == "charon" else "hgt1")
-                # Resumes a wait for the events of the kernel.
+                # Resumes a wait for the events of the kernel, and of the helpers.
                 running.machine.netlink.events.put(Event("link", "hgt1"))
+                running.machine.exabgp.told.put_nowait([])
                 await asyncio.sleep(0)
         charon.back.set()
         running.machine.netlink.delete_link("hgt1")

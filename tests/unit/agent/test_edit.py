@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from hubgw.agent.edit import Resources, apply_, delete, find, random_key, shared_keys
+from hubgw.agent.edit import Edit, Resources, apply_, delete, find, random_key, shared_keys
 from hubgw.agent.service import Json, Refusal, Refused
 
 HEAD = "/subscriptions/0/resourceGroups/hubgw/providers"
@@ -210,3 +210,81 @@ def test_names_that_do_not_say_which() -> None:
         absent == "vpnSites/nope: there is no such resource; name it by its id, or as type/name like vpnSites/branch1"
     )
     assert several.startswith("vpnConnections/c1: 2 resources have this name: /subscriptions/0/")
+
+
+# --- passwords of BGP sessions
+
+PASSWORD = "example-key-of-the-session"
+LINK = "vpnSites/branch1/vpnSiteLinks/l1"
+
+
+def settings(of: str = LINK, **properties: object) -> tuple[str, Json]:
+    return made("settings/s1", {"resource": ref(of), **properties}, "Hubgw.Network")
+
+
+WITH_PASSWORD: Resources = {**STORED, **dict([settings(bgpPassword=PASSWORD)])}
+
+
+def password_of(edit: Edit) -> object:
+    properties = edit.desired[settings()[0]]["properties"]
+    assert isinstance(properties, Mapping)
+    return properties.get("bgpPassword")
+
+
+def test_a_password_left_out_keeps_the_stored_one() -> None:
+    edit = apply_(WITH_PASSWORD, dict([settings(bgpHoldTime=30)]), prune=False)
+    assert (password_of(edit), edit.changes) == (PASSWORD, ("settings/s1: bgpHoldTime: none -> 30",))
+    assert apply_(WITH_PASSWORD, dict([settings()]), prune=False).changes == ()
+
+
+def test_a_password_is_not_made() -> None:
+    assert password_of(apply_(STORED, dict([settings()]), prune=False, make_key=the_key)) is None
+
+
+def test_a_password_that_changes_is_never_shown() -> None:
+    another = apply_(WITH_PASSWORD, dict([settings(bgpPassword="another-key")]), prune=False)
+    assert (password_of(another), another.changes) == ("another-key", ("settings/s1: bgpPassword: changed",))
+    without = {**STORED, **dict([settings(bgpHoldTime=30)])}
+    first = apply_(without, dict([settings(bgpHoldTime=30, bgpPassword=PASSWORD)]), prune=False)
+    assert first.changes == ("settings/s1: bgpPassword: set",)
+    assert apply_({}, dict([settings(bgpPassword=PASSWORD)]), prune=False).changes == ("settings/s1: created",)
+    assert delete(WITH_PASSWORD, ["settings/s1"]).changes == ("settings/s1: deleted",)
+
+
+@pytest.mark.parametrize(
+    ("of", "words"),
+    [
+        ("vpnSites/branch1/vpnSiteLinks/l2", "vpnSiteLinks/branch1/l2"),
+        ("vpnSites/branch1", "vpnSites/branch1"),
+        ("vpnSites/branch2/vpnSiteLinks/l1", "vpnSiteLinks/branch2/l1"),
+    ],
+)
+def test_a_password_does_not_move_to_another_session(of: str, words: str) -> None:
+    edit = apply_(WITH_PASSWORD, dict([settings(of)]), prune=False)
+    assert password_of(edit) is None
+    assert edit.changes == (
+        f"settings/s1: resource: vpnSiteLinks/branch1/l1 -> {words}",
+        "settings/s1: bgpPassword: removed",
+    )
+    given = apply_(WITH_PASSWORD, dict([settings(of, bgpPassword="another-key")]), prune=False)
+    assert password_of(given) == "another-key"
+
+
+def test_a_password_stays_where_the_resource_is_written_in_other_letters() -> None:
+    key, body = settings()
+    written = {**body, "properties": {"resource": {"id": f"{HEAD}/microsoft.network/VPNSITES/Branch1/vpnsitelinks/L1"}}}
+    assert password_of(apply_(WITH_PASSWORD, {key: written}, prune=False)) == PASSWORD
+
+
+@pytest.mark.parametrize("group", ["settings", "vpnConnections"])
+def test_a_resource_group_may_have_the_name_of_a_type(group: str) -> None:
+    def moved(one: tuple[str, Json]) -> tuple[str, Json]:
+        text = json.dumps(one).replace("resourceGroups/hubgw", f"resourceGroups/{group}")
+        key, body = json.loads(text)
+        return key.replace("resourcegroups/hubgw", f"resourcegroups/{group.lower()}"), body
+
+    stored = dict([moved(SITE), moved(connection(sharedKey=KEY)), moved(settings(bgpPassword=PASSWORD))])
+    loaded = dict([moved(SITE), moved(connection(routingWeight=3)), moved(settings())])
+    edit = apply_(stored, loaded, prune=False, make_key=the_key)
+    assert edit.changes == ("vpnConnections/gw1/c1: routingWeight: none -> 3",)
+    assert shared_keys(edit.desired[moved(connection())[0]]) == {"": KEY}

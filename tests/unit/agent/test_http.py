@@ -15,11 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client import CONTENT_TYPE_LATEST
+from prometheus_client.parser import text_string_to_metric_families
 
 from hubgw.agent.http import SocketError, listen
-from hubgw.agent.service import Applied, Refusal, Refused
+from hubgw.agent.service import Applied, BgpRoutes, Refusal, Refused, to_json
 from tests.fakes.served import served
-from tests.fakes.service import HEAD, FakeService, id_of
+from tests.fakes.service import HEAD, PEERS, ROUTES, FakeService, id_of
 
 NOBODY = 65534
 GROUP = 4711
@@ -220,7 +222,12 @@ def test_what_was_observed(path: Path) -> None:
 def test_effective_routes(path: Path, name: str) -> None:
     status, body = ask(path, "GET", f"/hubgw/effective-routes?of={name}")
     assert status == 200
-    assert [route["prefix"] for route in body["routes"]] == ["0.0.0.0/0", "10.1.0.0/24", "10.50.0.0/24"]
+    assert [(route["prefix"], route["protocol"], route["asPath"]) for route in body["routes"]] == [
+        ("0.0.0.0/0", "static", ""),
+        ("10.1.0.0/24", "static", ""),
+        ("10.9.0.0/16", "bgp", "65010 65011"),
+        ("10.50.0.0/24", "static", ""),
+    ]
 
 
 def test_effective_routes_of_what_has_none(path: Path) -> None:
@@ -392,3 +399,38 @@ def test_who_may() -> None:
             shown = _as_another(keys, GROUP, [])
             assert shown.startswith("403 ")
             assert "the-key" not in shown
+
+
+def test_bgp_peers_and_routes(path: Path, service: FakeService) -> None:
+    status, body = ask(path, "GET", "/hubgw/bgp/peers?of=10.1.0.254")
+    assert (status, [(peer["localAddress"], peer["gracefulRestart"]) for peer in body["peers"]]) == (
+        200,
+        [("10.100.0.12", True), ("10.100.0.13", True)],
+    )
+    assert len(ask(path, "GET", "/hubgw/bgp/peers")[1]["peers"]) == len(PEERS)
+    for which in BgpRoutes:
+        status, body = ask(path, "GET", f"/hubgw/bgp/{which}?of=gw1%2Fbranch1")
+        assert (status, body) == (200, {"routes": to_json(list(ROUTES[which]))})
+        assert service.calls[-1] == ("bgp_routes", {"which": which, "of": "gw1/branch1"})
+
+
+def test_bgp_of_who_has_no_session(path: Path, service: FakeService) -> None:
+    for what in ("peers", *BgpRoutes):
+        service.fail_next(Refused(Refusal.NOT_FOUND, ["nope: has no BGP session; name another"]))
+        status, body = ask(path, "GET", f"/hubgw/bgp/{what}?of=nope")
+        assert (status, body) == (404, {"why": "notFound", "problems": ["nope: has no BGP session; name another"]})
+    for target in ("/hubgw/bgp", "/hubgw/bgp/accepted", "/hubgw/bgp/peers/10.1.0.254"):
+        status, body = ask(path, "GET", target)
+        assert (status, body["error"]["code"]) == (404, "NotFound")
+
+
+def test_metrics_as_prometheus_asks_for_them(path: Path) -> None:
+    connection = Connection(path)
+    connection.request("GET", "/metrics", headers={"Accept": "application/openmetrics-text"})
+    response = connection.getresponse()
+    text = response.read().decode()
+    connection.close()
+    assert (response.status, response.headers["Content-Type"]) == (200, CONTENT_TYPE_LATEST)
+    families = {family.name: family for family in text_string_to_metric_families(text)}
+    assert {sample.value for sample in families["hubgw_bgp_peer_status"].samples} == {0, 1}
+    assert all(family.documentation and name.startswith("hubgw_") for name, family in families.items())

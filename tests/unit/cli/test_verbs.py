@@ -2,10 +2,8 @@
 
 import io
 import json
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
@@ -13,17 +11,7 @@ from hubgw.agent.service import Applied, Provisioning, Refusal, Refused, Status
 from hubgw.cli.__main__ import run
 from tests.fakes.served import served
 from tests.fakes.service import FakeService, id_of, resource
-
-GOLDEN = Path(__file__).parent / "golden"
-
-
-class Ended(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-Hubgw = Callable[..., Ended]
+from tests.unit.cli.ended import Ended, Hubgw, check_golden
 
 
 @pytest.fixture
@@ -47,15 +35,6 @@ def hubgw(
         yield run_
 
 
-def check_golden(name: str, text: str) -> None:
-    """Compares with the stored text; HUBGW_GOLDEN=write stores what there is."""
-    file = GOLDEN / f"{name}.txt"
-    if os.environ.get("HUBGW_GOLDEN") == "write":
-        file.parent.mkdir(exist_ok=True)
-        file.write_text(text)
-    assert text == file.read_text()
-
-
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -73,6 +52,7 @@ def check_golden(name: str, text: str) -> None:
         "show tunnel hgt1",
         "show tunnel branch2",
         "show route hub2",
+        "show route branch1",
         "effective-routes hub1",
         "effective-routes connection/branch1",
         "events",
@@ -80,6 +60,7 @@ def check_golden(name: str, text: str) -> None:
         "show --help",
         "apply --help",
         "delete --help",
+        "metrics --help",
     ],
 )
 def test_what_people_read(hubgw: Hubgw, arguments: str) -> None:

@@ -1,0 +1,90 @@
+"""Tunnels and BGP sessions -> what Prometheus reads, named after what Azure publishes of its gateways. Pure."""
+
+from collections.abc import Iterable
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+from hubgw.agent.references import name_of
+from hubgw.agent.service import BgpPeerStatus, Connection, TunnelStatus
+
+_TUNNEL = ("connection", "link", "instance")
+_PEER = ("connection", "peer", "instance")
+
+
+def exposition(tunnels: Iterable[TunnelStatus], peers: Iterable[BgpPeerStatus]) -> bytes:
+    """Returns all metrics in Prometheus' text format."""
+    registry = CollectorRegistry()
+    registry.register(_Collected([*_tunnels(list(tunnels)), *_peers(list(peers))]))
+    return generate_latest(registry)
+
+
+class _Collected:
+    """What a registry collects: metrics that are made already."""
+
+    def __init__(self, metrics: list[Metric]) -> None:
+        self._metrics = metrics
+
+    def collect(self) -> list[Metric]:
+        return self._metrics
+
+
+def _tunnels(tunnels: list[TunnelStatus]) -> Iterable[Metric]:
+    up = GaugeMetricFamily("hubgw_tunnel_up", "Whether the tunnel carries traffic", labels=_TUNNEL)
+    counters = {
+        "ingress_bytes": CounterMetricFamily("hubgw_tunnel_ingress_bytes", "Octets from the branch", labels=_TUNNEL),
+        "egress_bytes": CounterMetricFamily("hubgw_tunnel_egress_bytes", "Octets to the branch", labels=_TUNNEL),
+        "ingress_packets": CounterMetricFamily(
+            "hubgw_tunnel_ingress_packets", "Packets from the branch", labels=_TUNNEL
+        ),
+        "egress_packets": CounterMetricFamily("hubgw_tunnel_egress_packets", "Packets to the branch", labels=_TUNNEL),
+        "spoofed_packets": CounterMetricFamily(
+            "hubgw_tunnel_spoofed_packets", "Packets dropped for a source that the site may not use", labels=_TUNNEL
+        ),
+    }
+    for tunnel in tunnels:
+        labels = (name_of(tunnel.connection), tunnel.link, str(tunnel.instance))
+        up.add_metric(labels, tunnel.state is Connection.CONNECTED)
+        for name, value in (
+            ("ingress_bytes", tunnel.bytes_in),
+            ("egress_bytes", tunnel.bytes_out),
+            ("ingress_packets", tunnel.packets_in),
+            ("egress_packets", tunnel.packets_out),
+            ("spoofed_packets", tunnel.spoofed),
+        ):
+            counters[name].add_metric(labels, value)
+    return [up, *counters.values()]
+
+
+def _peers(peers: list[BgpPeerStatus]) -> Iterable[Metric]:
+    status = GaugeMetricFamily("hubgw_bgp_peer_status", "Whether the session is established", labels=_PEER)
+    gauges = {
+        "routes_learned": GaugeMetricFamily("hubgw_bgp_routes_learned", "Prefixes from the peer", labels=_PEER),
+        "routes_refused": GaugeMetricFamily(
+            "hubgw_bgp_routes_refused", "Prefixes from the peer that policy does not take", labels=_PEER
+        ),
+        "routes_advertised": GaugeMetricFamily("hubgw_bgp_routes_advertised", "Prefixes told the peer", labels=_PEER),
+    }
+    counters = {
+        "updates_received": CounterMetricFamily("hubgw_bgp_updates_received", "UPDATEs from the peer", labels=_PEER),
+        "updates_sent": CounterMetricFamily("hubgw_bgp_updates_sent", "UPDATEs to the peer", labels=_PEER),
+        "updates_malformed": CounterMetricFamily(
+            "hubgw_bgp_updates_malformed", "UPDATEs treated as RFC 7606 says", labels=_PEER
+        ),
+    }
+    for peer in peers:
+        labels = (name_of(peer.connection), peer.address, str(peer.instance))
+        status.add_metric(labels, peer.state == "Established")
+        for name, value in (
+            ("routes_learned", peer.learned),
+            ("routes_refused", peer.refused),
+            ("routes_advertised", peer.advertised),
+        ):
+            gauges[name].add_metric(labels, value)
+        for name, value in (
+            ("updates_received", peer.updates_in),
+            ("updates_sent", peer.updates_out),
+            ("updates_malformed", peer.treated_as_withdraw + peer.discarded),
+        ):
+            counters[name].add_metric(labels, value)
+    return [status, *gauges.values(), *counters.values()]
