@@ -3,7 +3,7 @@ FROM debian:trixie-slim
 
 COPY packaging/packages.txt /usr/share/hubgw/
 RUN apt-get update \
- && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends runit $(sed 's/#.*//' /usr/share/hubgw/packages.txt) \
+ && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $(sed 's/#.*//' /usr/share/hubgw/packages.txt) \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin \
  && groupadd --system hubgw \
  && mkdir -p -m 700 /var/lib/hubgw
@@ -20,7 +20,9 @@ COPY packaging/charon.conf /etc/strongswan.d/hubgw.conf
 COPY packaging/hubgw /usr/local/bin/
 COPY packaging/container/etc/ /etc/
 COPY hubgw /usr/share/hubgw/source/hubgw
-RUN /opt/hubgw/bin/python -m compileall -q /usr/share/hubgw/source
+# The BGP speakers run it under uids of their own.
+RUN /opt/hubgw/bin/python -m compileall -q /usr/share/hubgw/source \
+ && chmod -R go=rX /usr/share/hubgw/source
 
 VOLUME /var/lib/hubgw
 STOPSIGNAL SIGHUP

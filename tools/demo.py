@@ -1,4 +1,4 @@
-"""Turns a topology's name into a running demo in the VM that stays up: `python3 -m tools.demo two-branches`."""
+"""Turns a topology's name into a running demo in the VM that stays up: `python3 -m tools.demo bgp`."""
 
 import argparse
 import sys
@@ -7,6 +7,7 @@ from tools import images, lab, packages, rootfs, vm
 from tools.progress import LabError, phase, say
 
 TOPOLOGIES = packages.REPO / "containerlab"
+DEFAULT = "bgp"  # the Makefile's
 
 
 def names() -> list[str]:
@@ -31,7 +32,7 @@ def main() -> int:
         with phase("resources applied, and traffic"):
             code = machine.execute(["env", "SHOW=1", f"containerlab/{name}/smoke.sh"])
     if code == 0:
-        topology = "" if name == "two-branches" else f" TOPOLOGY={name}"
+        topology = "" if name == DEFAULT else f" TOPOLOGY={name}"
         say(f"a shell on a node: make shell{topology} NODE=hub; the end: make down")
     return code
 

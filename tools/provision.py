@@ -10,9 +10,9 @@ from tools.progress import phase, run
 INPUTS = (*images.INPUTS, "vagrant")
 # The units, and the program that they start.
 VERIFY = """
-systemd-analyze verify --man=no hubgw-agent.service strongswan.service
+systemd-analyze verify --man=no hubgw-agent.service hubgw-bgp.service strongswan.service
 systemd-analyze cat-config systemd/networkd.conf | grep -q ManageForeignNextHops=no
-systemctl is-enabled hubgw-agent.service strongswan.service
+systemctl is-enabled hubgw-agent.service hubgw-bgp.service strongswan.service
 hubgw --help
 """
 

@@ -118,7 +118,7 @@ def root(in_use: Iterable[Path] = ()) -> Path:
 
 
 # The lab keeps byte code apart from the source, so that /src stays clean; Python then looks for all of it there, the
-# standard library's too.
+# standard library's too. What drops its environment, as a BGP speaker does, looks beside the source.
 SETUP = r"""
 python3 -m venv --system-site-packages /opt/hubgw
 if [ -s /usr/local/lib/hubgw-lab/requirements.lock ]; then
@@ -127,4 +127,5 @@ if [ -s /usr/local/lib/hubgw-lab/requirements.lock ]; then
 fi
 echo /src > "$(echo /opt/hubgw/lib/python3*/site-packages)/hubgw-source.pth"
 /opt/hubgw/bin/python -m compileall -q -j 2 /usr/lib/python3* /opt/hubgw/lib || true
+env -u PYTHONPYCACHEPREFIX /opt/hubgw/bin/python -m compileall -q -j 2 /opt/hubgw/lib || true
 """

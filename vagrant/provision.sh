@@ -1,6 +1,7 @@
 #!/bin/bash
 # Makes a Debian 13 machine an appliance: the packages of packaging/packages.txt, hubgw in /opt/hubgw, the units. May be run again.
 set -euo pipefail
+umask 022
 repo=$(cd "$(dirname "$0")/.." && pwd)
 share=/usr/share/hubgw
 
@@ -24,17 +25,20 @@ python3 "$repo/packaging/runtime_lock.py" "$repo/pyproject.toml" "$repo/requirem
 /opt/hubgw/bin/python -m pip install --quiet --no-cache-dir --disable-pip-version-check --require-hashes -r "$share/runtime.lock"
 echo "$share/source" > "$(echo /opt/hubgw/lib/python3*/site-packages)/hubgw.pth"
 /opt/hubgw/bin/python -m compileall -q "$share/source"
+# The BGP speakers run it under uids of their own.
+chmod -R go=rX "$share/source" /opt/hubgw
 install -m 755 "$repo/packaging/hubgw" /usr/local/bin/hubgw
 
 install -D -m 644 "$repo/packaging/charon.conf" /etc/strongswan.d/hubgw.conf
 install -D -m 644 "$repo/packaging/networkd.conf" /etc/systemd/networkd.conf.d/hubgw.conf
 install -D -m 644 "$repo/packaging/systemd/hubgw-agent.service" /etc/systemd/system/hubgw-agent.service
+install -D -m 644 "$repo/packaging/systemd/hubgw-bgp.service" /etc/systemd/system/hubgw-bgp.service
 install -D -m 644 "$repo/packaging/systemd/strongswan.service.d/hubgw.conf" /etc/systemd/system/strongswan.service.d/hubgw.conf
 
-systemctl enable strongswan.service hubgw-agent.service
+systemctl enable strongswan.service hubgw-bgp.service hubgw-agent.service
 if [ -d /run/systemd/system ]; then
   systemctl daemon-reload
   systemctl try-reload-or-restart systemd-networkd.service
-  systemctl restart strongswan.service hubgw-agent.service
+  systemctl restart strongswan.service hubgw-bgp.service hubgw-agent.service
 fi
 echo "hubgw is installed: hubgw --help"
