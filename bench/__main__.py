@@ -13,9 +13,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--sites", type=int, default=1000, help="sites of the hub, two tunnels each (%(default)s)")
     parser.add_argument("--rounds", type=int, default=3, help="how often; the medians are shown (%(default)s)")
-    parser.add_argument("--only", default="abcd", help="rows to measure (%(default)s)")
+    parser.add_argument("--only", default="abcd", help="rows to measure, of abcdef (%(default)s)")
     parser.add_argument("--out", type=Path, default=Path("build"), help="where bench.json goes (%(default)s)")
-    parser.add_argument("--profile", action="store_true", help="profile rows a and b even where they meet their goals")
+    parser.add_argument("--keep", action="store_true", help="keep what bench.json has of other rows")
+    parser.add_argument("--profile", action="store_true", help="profile rows a, b, e and f whatever they take")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     where = table.machine()
@@ -29,10 +30,27 @@ def main() -> int:
             rows += kernel.rows(args.sites, args.rounds, args.out.resolve(), args.only, profile=args.profile)
         else:
             print("rows a, b and d need the lab's kernel, as root: make bench", file=sys.stderr)
+    if set("ef") & set(args.only):
+        rows += _bgp_rows(args.rounds, args.out, args.only, profile=args.profile)
     rows.sort(key=lambda row: row.row)
     print(f"{where}\n\n{table.render(rows)}")
-    (args.out / "bench.json").write_text(table.to_json(rows, where))
+    file = args.out / "bench.json"
+    kept = file.read_text() if args.keep and file.exists() else "[]"
+    file.write_text(table.to_json(rows, where, kept))
     return 0
+
+
+def _bgp_rows(rounds: int, out: Path, only: str, *, profile: bool) -> list[table.Row]:
+    # Imported here: the other rows do without what these need.
+    from bench import bgp, namespaces, routers  # noqa: PLC0415
+
+    if lacking := namespaces.lacking():
+        print(f"rows e and f are left out: {lacking}", file=sys.stderr)
+        return []
+    program = routers.bird_program()
+    if program is None:
+        print("rows e and f have no anchor: no BIRD here or in a tree of the lab; make vm builds one", file=sys.stderr)
+    return bgp.rows(rounds, program, out, only, profile=profile)
 
 
 def _has_the_kernel() -> bool:

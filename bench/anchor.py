@@ -27,6 +27,7 @@ from hubgw.plan.types import (
     OnLink,
     Port,
     Route,
+    Rule,
     Sysctl,
     Tiers,
     Tunnel,
@@ -112,8 +113,20 @@ def _ip(obj: Object, groups: Mapping[Tiers, int]) -> list[str]:
             return [f"nexthop add id {groups[tiers]} group {members} protocol {PROTOCOL}"]
         case Route():
             return [_route(obj, groups)]
+        case Rule():
+            return [_rule(obj)]
         case _:
             return []
+
+
+def _rule(rule: Rule) -> str:
+    words = [f"rule add priority {rule.priority}"]
+    words += [f"from {rule.source}"] if rule.source else []
+    words += [f"uidrange {rule.uid}-{rule.uid}"] if rule.uid is not None else []
+    words += [f"fwmark {rule.fwmark:#x}"] if rule.fwmark else []
+    words += ["l3mdev"] if rule.l3mdev else [f"table {rule.table}"] if rule.table else ["unreachable"]
+    words += [] if rule.suppress_prefixlength is None else [f"suppress_prefixlength {rule.suppress_prefixlength}"]
+    return " ".join([*words, f"protocol {PROTOCOL}"])
 
 
 def _configured(name: str, alias: str) -> list[str]:

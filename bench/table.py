@@ -86,8 +86,11 @@ def _lines(path: str) -> list[str]:
         return []
 
 
-def to_json(rows: Sequence[Row], where: Machine) -> str:
-    """Returns a JSON list of an object a row, each with the machine, so that a row can be quoted alone."""
+def to_json(rows: Sequence[Row], where: Machine, kept: str = "[]") -> str:
+    """Returns a JSON list of an object a row, each with the machine, so that a row can be quoted alone.
+
+    `kept` is such a list, of which those rows stay that begin with another letter.
+    """
     entries = [
         {
             "row": row.row,
@@ -103,7 +106,9 @@ def to_json(rows: Sequence[Row], where: Machine) -> str:
         }
         for row in rows
     ]
-    return json.dumps(entries, indent=2) + "\n"
+    letters = {row.row[0] for row in rows}
+    others = [entry for entry in json.loads(kept) if entry["row"][0] not in letters]
+    return json.dumps(sorted(others + entries, key=lambda entry: str(entry["row"])), indent=2) + "\n"
 
 
 def render(rows: Sequence[Row]) -> str:

@@ -27,7 +27,9 @@ from hubgw.agent.desired import Compiler, Desired
 from hubgw.agent.hub import Hub
 from hubgw.agent.journal import Journal
 from hubgw.agent.reconcile import Drivers, Reconciler
+from hubgw.agent.routing import Routing
 from hubgw.compile.machine import SYSCTLS
+from hubgw.drivers.exabgp.driver import ExabgpDriver
 from hubgw.drivers.netlink.driver import NetlinkDriver
 from hubgw.drivers.netlink.monitor import Monitor
 from hubgw.drivers.nftables import codec as nftables_codec
@@ -124,10 +126,17 @@ class Worker:
         self._compiler.seconds = self._seconds
         self._netlink = NetlinkDriver(directory / "groups.json", tuple(SYSCTLS))
         strongswan = StrongswanDriver(vici, directory / "charon.json")
-        plain = {"netlink": self._netlink, "nftables": NftablesDriver(NftClient()), "strongswan": strongswan}
+        plain = {
+            "netlink": self._netlink,
+            "nftables": NftablesDriver(NftClient()),
+            "strongswan": strongswan,
+            "exabgp": ExabgpDriver(directory / "bgp"),
+        }
         self._drivers = Drivers(**cast(Any, {name: _Timed(one, name, self._seconds) for name, one in plain.items()}))
         journal = Journal()
-        self._reconciler = Reconciler(self._compiler, self._drivers, journal)
+        nothing = lambda: None  # noqa: E731 - no task here waits for it
+        routing = Routing(self._drivers.netlink, self._drivers.exabgp, journal, fire=nothing, moved=nothing)
+        self._reconciler = Reconciler(self._compiler, self._drivers, journal, routing)
         self._hub = Hub(self._store, self._compiler, self._reconciler, journal, self._settle)
         self._passing: asyncio.Task[None] | None = None
         self._monitor: Monitor | None = None
