@@ -3,9 +3,7 @@
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
-from tests.lab.hub import RESOURCES
 from tests.lab.probes import traffic
 from tests.lab.reach import pings
 from tests.lab.topology import Lab
@@ -145,43 +143,3 @@ def test_an_agent_that_is_killed_in_the_middle_of_an_apply_ends_it_when_it_is_ba
         names = [f"vpnSites/many{number}" for number in range(_MANY)]
         lab.hub.run("delete", *names, "--cascade", "--yes")
     assert interfaces() == before
-
-
-def test_what_the_kernel_refuses_fails_its_own_resource_alone(lab: Lab) -> None:
-    text = """
-type: virtualNetworks
-name: vnet9
-location: westeurope
-properties: {addressSpace: {addressPrefixes: [10.90.0.0/24]}}
----
-type: hubVirtualNetworkConnections
-name: hub1/vnet9
-properties: {remoteVirtualNetwork: vnet9}
-"""
-    node = lab.hub.node.directory / "node.yaml"
-    node.write_text(
-        (RESOURCES / "node.yaml").read_text()
-        + "    - {virtualNetwork: vnet9, interface: absent9, address: 10.90.0.1/24}\n"
-    )
-    try:
-        lab.hub.apply_text(text + "---\n" + node.read_text())
-        connection = wait_for("the refusal is told", lambda: _failed(lab, "vnet9"))
-        assert connection is not None
-        assert "absent9" in connection["reason"]
-        assert pings(lab.vnets["vnet1"], "10.50.0.4", lab.branches["br1"].lan), "everything else goes on"
-        lab.hub.node.ip("link add absent9 type dummy")
-        lab.hub.node.ip("link set absent9 up")
-        wait_for("it is tried again", lambda: not _failed(lab, "vnet9"), 60)
-        assert "10.90.0.0/24" in {route["prefix"] for route in lab.hub.show("route")}
-    finally:
-        lab.hub.apply("node.yaml")
-        lab.hub.run("delete", "hubVirtualNetworkConnections/hub1/vnet9", "virtualNetworks/vnet9", "--yes")
-        lab.hub.node.run("ip", "link", "del", "absent9", check=False)
-
-
-def _failed(lab: Lab, name: str) -> dict[str, Any] | None:
-    for connection in lab.hub.show("connection"):
-        if connection["id"].rpartition("/")[2] == name and connection["provisioningState"] == "Failed":
-            found: dict[str, Any] = connection
-            return found
-    return None

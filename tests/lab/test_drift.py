@@ -1,14 +1,12 @@
 """An object of ours that an operator deletes is back within 2 s, and told; what nobody changed is not written again."""
 
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 import vici
 
 from tests.lab.topology import Lab
-from tests.lab.vici_proxy import ViciProxy
+from tests.lab.vici_proxy import between
 from tests.lab.waiting import wait_for
 
 REPAIRED = 2.0  # seconds
@@ -60,25 +58,8 @@ def _repairs(lab: Lab) -> list[str]:
     return [line for line in lab.hub.agent_log.splitlines() if "drift.repaired" in line]
 
 
-@contextmanager
-def _watched(lab: Lab) -> Iterator[ViciProxy]:
-    """Counts every VICI request outside hubgw. The block starts and ends the agent."""
-    hub = lab.hub
-    hub.kill_agent()
-    proxy = ViciProxy(hub.node.directory / "proxy.vici", hub.charon.vici)
-    hub.vici = proxy.path
-    try:
-        with proxy:
-            yield proxy
-    finally:
-        hub.vici = hub.charon.vici
-        if "agent" in hub.node.processes:
-            hub.kill_agent()
-        hub.start_agent()
-
-
 def test_a_no_op_writes_nothing_also_without_the_ledger(lab: Lab) -> None:
-    with _watched(lab) as proxy:
+    with between(lab.hub) as proxy:
         for ledger in ("kept", "deleted"):
             if ledger == "deleted":
                 for path in lab.hub.run_dir.glob("*.json"):
