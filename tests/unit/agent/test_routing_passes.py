@@ -151,7 +151,7 @@ def test_a_learned_prefix_becomes_static_and_back_without_a_moment_between(tmp_p
         learned = Route(TABLE, IPv4Network(P), Tunnels(((A,),)), LEARNED_METRIC)
         await rig.apply(TAKES_P)
         routes = [op for op in rig.machine.log if isinstance(target(op), Route)]
-        assert [(type(op), target(op).key) for op in routes] == [  # type: ignore[attr-defined]
+        assert [(type(op), target(op).key) for op in routes] == [
             (Create, static.key),
             (Delete, learned.key),
         ]
