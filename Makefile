@@ -6,7 +6,7 @@ PYTHON ?= python3
 LAB := $(PYTHON) -m tools.lab
 K ?=
 NODE ?= hub
-TOPOLOGY ?= two-branches
+TOPOLOGY ?= bgp
 
 .PHONY: help check test test-all lab vm demo shell down clean bench lock
 
@@ -29,7 +29,7 @@ lab: ## one lab case (K=name) in the VM that stays up
 vm: ## boot the VM that stays up; commands go in with: python3 -m tools.lab exec -- COMMAND
 	@$(LAB) up
 
-demo: ## a hub, its branches and a VNet in the VM that stays up (TOPOLOGY=two-branches)
+demo: ## a hub, its branches and a VNet in the VM that stays up (TOPOLOGY=bgp)
 	@$(PYTHON) -m tools.demo $(TOPOLOGY)
 
 shell: ## a shell on a node of the demo (NODE=hub)
@@ -44,6 +44,7 @@ clean: down ## remove the cache: root file systems, images, environments
 bench: ## the scale table, and build/bench.json
 	@$(LAB) up
 	@$(LAB) exec -- python -m bench
+	@"$$($(PYTHON) -m tools.venv)/bin/python" -m bench --only ef --keep
 
 lock: ## write requirements.lock anew from pyproject.toml
 	@$(PYTHON) -m tools.venv lock

@@ -44,7 +44,13 @@ def lacking() -> str:
     """Returns what keeps this machine from having such namespaces, in words; empty where nothing does."""
     if os.geteuid() != 0:
         return "network namespaces need root"
-    needed = ("link add v0 type veth peer name v1", "link set v0 up", "nexthop add id 1 dev v0", "rule add table 1")
+    needed = (
+        "link add v0 type veth peer name v1",
+        "link set v0 up",
+        "link set v1 up",
+        "nexthop add id 1 dev v0",
+        "rule add table 1",
+    )
     script = "\n".join(f"ip {arguments}" for arguments in needed)
     tried = subprocess.run(["unshare", "-n", "sh", "-ec", script], capture_output=True, text=True, check=False)
     return f"this kernel has no veth, nexthop objects or rules: {tried.stderr.strip()}" if tried.returncode else ""

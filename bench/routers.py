@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from signal import SIGINT, SIGTERM, Signals
 from typing import Final
 
 from bench.feed import HOLD_TIME, HUB_ASN
@@ -41,6 +42,7 @@ class Router:
     """What keeps the sessions: its processes by name, and the directory that has the log of each."""
 
     directory: Path
+    farewell: Signals = SIGTERM
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     def start(
@@ -73,7 +75,7 @@ class Router:
             if process.stdin:
                 process.stdin.close()
             else:
-                process.terminate()
+                process.send_signal(self.farewell)
             try:
                 process.wait(timeout=30)
             except subprocess.TimeoutExpired:
@@ -90,7 +92,8 @@ def ours(stage: Stage, directory: Path, profiles: str = "") -> Iterator[Router]:
     Raises:
         RuntimeError: one of them did not start.
     """
-    router = Router(directory)
+    # At SIGTERM a profile is lost with the process.
+    router = Router(directory, SIGINT if profiles else SIGTERM)
     try:
         argv = _python("bench.routing_agent", str(directory), str(len(stage.peers)), *_profile(profiles, "agent"))
         agent = router.start("agent", stage, argv, subprocess.PIPE)
