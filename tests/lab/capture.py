@@ -17,10 +17,11 @@ class Captured:
 
 
 @contextmanager
-def capture(node: Node, interface: str, expression: str) -> Iterator[Captured]:
+def capture(node: Node, interface: str, expression: str, *, to_the_last: bool = False) -> Iterator[Captured]:
     """Captures while the block runs; it listens before the block begins.
 
-    Packets go to a file and are told afterwards: to print each as it comes would slow the lab down to a crawl.
+    Packets go to a file and are told afterwards: to print each as it comes would slow the lab down to a crawl. The
+    kernel hands them over by the second, so that those of the last one are missed unless they are wanted `to_the_last`.
     """
     captured = Captured()
     number = len(list(node.directory.glob("capture-*.pcap")))
@@ -34,6 +35,7 @@ def capture(node: Node, interface: str, expression: str) -> Iterator[Captured]:
             "tcpdump",
             "-Z",
             "root",
+            *(["--immediate-mode"] if to_the_last else []),
             "-Uni",
             interface,
             "-w",

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.lab.bgp_topology import BgpLab, add_bgp_branches
 from tests.lab.node import Node
 from tests.lab.topology import Lab, build
 
@@ -41,11 +42,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def bare_lab() -> Iterator[Lab]:
     """The network with every charon up and the agent not started yet."""
     directory = Path(tempfile.mkdtemp(prefix="hubgw-lab-"))
+    directory.chmod(0o711)  # BGP speakers run below it, each under a uid of its own
     # One lab in a VM at a time: namespaces have fixed names, and what a killed run left is cleared.
     with _LOCK.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         lab = build(directory)
         yield lab
+        lab.hub.end_supervision()
         for node in lab.nodes:
             node.destroy()
     shutil.rmtree(directory)
@@ -69,6 +72,21 @@ def lab(running_lab: Lab) -> Lab:
     return running_lab
 
 
+@pytest.fixture(scope="session")
+def bgp_branches(running_lab: Lab) -> BgpLab:
+    """The branches that speak BGP, made when the first case asks for them."""
+    return add_bgp_branches(running_lab)
+
+
+@pytest.fixture
+def bgp(lab: Lab, bgp_branches: BgpLab) -> BgpLab:
+    """The lab with BGP, as every case must leave it: all of its sessions established, and the LANs announced alone."""
+    if "branch4/0" not in lab.hub.tunnels():
+        lab.hub.apply("bgp1.yaml", "bgp2.yaml")
+    bgp_branches.wait_ready()
+    return bgp_branches
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
@@ -81,7 +99,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 
 def _sections(node: Node) -> Iterator[tuple[str, str]]:
-    for log in ("charon.log", "agent.out", "charon.out"):
+    for log in ("charon.log", "agent.out", "charon.out", "bird.log", "runsvdir.out"):
         if text := node.log(log):
             yield f"{node.name}: {log}", text[-_SHOWN:]
     if node.name == "hub" or node.name.startswith("br"):

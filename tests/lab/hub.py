@@ -29,6 +29,30 @@ class Hub:
         self.store = node.directory / "store" / "store.db"
         self.run_dir = node.directory / "run"
         self.vici = self.charon.vici
+        self.services = self.run_dir / "bgp" / "services"
+
+    def supervise(self) -> None:
+        """Starts what keeps the BGP speakers running, as the appliance's own supervisor does."""
+        self.services.mkdir(parents=True, exist_ok=True)
+        self.node.start("runsvdir", ["runsvdir", "-P", str(self.services)], dict(os.environ))
+
+    def end_supervision(self) -> None:
+        """Ends it, and with it every speaker."""
+        self.node.end("runsvdir", signal.SIGHUP)
+
+    def pid(self, service: str) -> int:
+        """Returns the process of a supervised service: ``<vrf>-<instance>`` is ExaBGP, with ``-helper`` its helper.
+
+        0 while there is none.
+        """
+        try:
+            return int((self.services / service / "supervise" / "pid").read_text())
+        except (FileNotFoundError, ValueError):
+            return 0
+
+    def speaker(self, hub: str, instance: int) -> str:
+        """Returns the name of the speaker of a hub's gateway instance."""
+        return next(f"{route['vrf']}-{instance}" for route in self.show("route") if route["hub"].endswith(f"/{hub}"))
 
     def start_agent(self) -> None:
         """Starts the agent and waits until it answers."""
@@ -118,3 +142,38 @@ class Hub:
             return bool(states) and all(states[name] == "Connected" for name in names or states)
 
         wait_for(f"Connected: {' '.join(names) or 'all tunnels'}", connected, seconds)
+
+    def bgp(self, what: str, of: str = "") -> list[dict[str, Any]]:
+        """Returns what `hubgw show bgp WHAT OF --json` prints, without a process.
+
+        `what` is one of: peers, learned, advertised, refused.
+        """
+        answer = Client(str(self.socket)).get(f"/hubgw/bgp/{what}", of=of)
+        found: list[dict[str, Any]] = answer["peers" if what == "peers" else "routes"]
+        return found
+
+    def peer(self, connection: str, instance: int) -> dict[str, Any]:
+        """Returns one BGP session's status, by the connection's name: ``branch4``."""
+        for peer in self.bgp("peers"):
+            if peer["connection"].rpartition("/")[2] == connection and peer["instance"] == instance:
+                return peer
+        raise AssertionError(f"no BGP session of {connection} with instance {instance}")
+
+    def routes_of(self, what: str, connection: str, instance: int) -> dict[str, dict[str, Any]]:
+        """Returns the routes learned from, advertised to, or refused of one session, by prefix."""
+        return {
+            route["prefix"]: route for route in self.bgp(what, f"gw1/{connection}") if route["instance"] == instance
+        }
+
+    def wait_sessions(self, *connections: str, seconds: float = 120) -> None:
+        """Waits until both sessions of these connections are established."""
+
+        def established() -> bool:
+            up = {
+                (peer["connection"].rpartition("/")[2], peer["instance"])
+                for peer in self.bgp("peers")
+                if peer["state"] == "Established"
+            }
+            return up >= {(connection, instance) for connection in connections for instance in (0, 1)}
+
+        wait_for(f"BGP sessions of {' '.join(connections)}", established, seconds)

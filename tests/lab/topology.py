@@ -5,7 +5,8 @@
     vnet3  10.50.0.4 --+   198.51.100.10  +-- br3 192.0.2.10 lan 10.1.0.1   (wan2)
                            .11 .20 .21
 
-Branches are plain strongSwan, configured by hand; nothing of hubgw's configures them.
+Branches are plain strongSwan, configured by hand; nothing of hubgw's configures them. Those that speak BGP come when a
+case asks for them: see `tests.lab.bgp_topology`.
 """
 
 from dataclasses import dataclass
@@ -13,7 +14,11 @@ from pathlib import Path
 
 from tests.lab.charon import Charon
 from tests.lab.hub import Hub
-from tests.lab.node import Node, connect
+from tests.lab.node import PREFIX, Node, connect
+
+WAN1 = ("198.51.100.10", "198.51.100.11")
+WAN2 = ("198.51.100.20", "198.51.100.21")
+"""The two instances of each virtual WAN's gateway on the underlay."""
 
 _CONNECTION = """\
   i{instance} {{
@@ -97,8 +102,9 @@ def build(directory: Path) -> Lab:
     nodes = {
         name: Node(name, directory / name) for name in ("isp", "hub", "br1", "br2", "br3", "vnet1", "vnet2", "vnet3")
     }
+    for left in Path("/run/netns").glob(f"{PREFIX}*"):
+        Node(left.name.removeprefix(PREFIX), directory).clear()
     for node in nodes.values():
-        node.clear()
         node.create()
     isp, hub_node = nodes["isp"], nodes["hub"]
     isp.sysctl(net__ipv4__ip_forward="1")
@@ -111,24 +117,19 @@ def build(directory: Path) -> Lab:
     )
     hub = Hub(hub_node)
     _vnets(hub_node, nodes)
-    branches = {}
-    for number, (name, lan, gateways) in enumerate(
-        (
-            ("br1", "10.1.0", ("198.51.100.10", "198.51.100.11")),
-            ("br2", "10.2.0", ("198.51.100.10", "198.51.100.11")),
-            ("br3", "10.1.0", ("198.51.100.20", "198.51.100.21")),
-        )
-    ):
-        address = f"192.0.2.{4 * number + 2}"
-        _underlay(isp, name, nodes[name], [f"{address}/30"], f"192.0.2.{4 * number + 1}/30")
-        _branch_routes(nodes[name], lan)
-        key = f"example-key-of-branch-{number + 1}"
-        branches[name] = Branch(nodes[name], Charon(nodes[name]), address, gateways, f"{lan}.1", key)
+    branches = {
+        "br1": branch(isp, nodes["br1"], 1, "10.1.0", WAN1),
+        "br2": branch(isp, nodes["br2"], 2, "10.2.0", WAN1),
+        "br3": branch(isp, nodes["br3"], 3, "10.1.0", WAN2),
+    }
+    for static in branches.values():
+        _static_routes(static)
     tables = nftables(hub)
-    for charon in (hub.charon, *(branch.charon for branch in branches.values())):
+    for charon in (hub.charon, *(static.charon for static in branches.values())):
         charon.start()
-    for branch in branches.values():
-        branch.charon.load(branch.conf())
+    for static in branches.values():
+        static.charon.load(static.conf())
+    hub.supervise()
     vnets = {name: nodes[name] for name in ("vnet1", "vnet2", "vnet3")}
     # The gate that closes IKE is a table of ours too, and there since charon's start.
     return Lab(isp, hub, branches, vnets, baseline(hub) | {"nftables": tables})
@@ -154,6 +155,7 @@ def baseline(hub: Hub) -> dict[str, str]:
         "nexthops": node.ip("nexthop"),
         "nftables": nftables(hub),
         "connections": hub.charon.swanctl("--list-conns").stdout,
+        "BGP speakers": " ".join(sorted(path.name for path in hub.services.iterdir())),
     }
 
 
@@ -181,7 +183,10 @@ def _vnets(hub: Node, nodes: dict[str, Node]) -> None:
     nodes["vnet3"].ip("route add default via 10.50.0.1")
 
 
-def _branch_routes(node: Node, lan: str) -> None:
+def branch(isp: Node, node: Node, number: int, lan: str, gateways: tuple[str, str]) -> Branch:
+    """Makes a branch's underlay, LAN and tunnels. Its charon is not started, and nothing is routed into the tunnels."""
+    address = f"192.0.2.{4 * number - 2}"
+    _underlay(isp, node.name, node, [f"{address}/30"], f"192.0.2.{4 * number - 3}/30")
     node.ip("link add lan type dummy")
     node.ip(f"addr add {lan}.1/24 dev lan")
     node.ip("link set lan up")
@@ -193,5 +198,10 @@ def _branch_routes(node: Node, lan: str) -> None:
     for instance in (0, 1):
         node.ip(f"link add t{instance} type xfrm dev eth0 if_id 1{instance}")
         node.ip(f"link set t{instance} up")
-        node.ip(f"route add 10.100.0.1{instance + 2}/32 dev t{instance} src {lan}.1")
-    node.ip(f"route add 10.0.0.0/8 src {lan}.1 nexthop dev t0 nexthop dev t1")
+    return Branch(node, Charon(node), address, gateways, f"{lan}.1", f"example-key-of-branch-{number}")
+
+
+def _static_routes(static: Branch) -> None:
+    for instance in (0, 1):
+        static.node.ip(f"route add 10.100.0.1{instance + 2}/32 dev t{instance} src {static.lan}")
+    static.node.ip(f"route add 10.0.0.0/8 src {static.lan} nexthop dev t0 nexthop dev t1")

@@ -1,0 +1,160 @@
+"""What dies on the way of a session, with the longest gaps: a tunnel, itself, a daemon at either end, the agent."""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from tests.lab.bgp_branch import HOLD_TIME, HUB, BgpBranch
+from tests.lab.bgp_topology import RAW, BgpLab
+from tests.lab.probes import Outcome, traffic
+from tests.lab.test_failover import DETECTED, black_hole
+from tests.lab.waiting import wait_for
+
+pytestmark = pytest.mark.slow
+
+
+@contextmanager
+def _to_branch(bgp: BgpLab, router: BgpBranch) -> Iterator[Outcome]:
+    """Traffic between a virtual network and a branch; what became of it is printed."""
+    branch = bgp.lab.branches[router.node.name]
+    with traffic(bgp.lab.vnets["vnet1"], "10.50.0.4", branch.node, branch.lan) as outcome:
+        yield outcome
+    assert outcome.there is not None and outcome.back is not None
+    print(f"longest gap: there {outcome.there.longest_gap:.2f} s, back {outcome.back.longest_gap:.2f} s")
+
+
+def _nexthops(bgp: BgpLab, connection: str, prefix: str) -> list[str]:
+    routes = bgp.lab.hub.show("route")
+    return next(
+        (list(r["nexthops"]) for r in routes if r["prefix"] == prefix and r["origin"].endswith(f"/{connection}")), []
+    )
+
+
+def test_a_black_holed_tunnel_takes_its_own_session_and_traffic_moves(bgp: BgpLab) -> None:
+    hub, branch = bgp.lab.hub, bgp.lab.branches["br4"]
+    tunnels = [hub.tunnel("branch4", instance)["name"] for instance in (0, 1)]
+    drops = [bgp.frr.session(instance).drops for instance in (0, 1)]
+    others = [bgp.bird.session(instance).drops for instance in (0, 1)]
+    with _to_branch(bgp, bgp.frr) as outcome, black_hole(bgp.lab, "br4", branch.gateways[0]):
+        wait_for(
+            "only the other tunnel is used, within the bound of dead peer detection",
+            lambda: _nexthops(bgp, "branch4", bgp.frr.lan) == tunnels[1:],
+            DETECTED + 15,
+        )
+        wait_for("its session is gone", lambda: not bgp.frr.session(0).established, HOLD_TIME + 10)
+        bgp.frr.wait_learned(*bgp.hub_prefixes, bgp.bird.lan, hub=HUB[1:])
+        assert bgp.frr.session(1).drops == drops[1]
+        assert hub.peer("branch4", 1)["state"] == "Established"
+        bgp.bird.wait_learned(bgp.frr.lan)
+    assert outcome.there is not None and outcome.back is not None
+    assert max(outcome.there.longest_gap, outcome.back.longest_gap) < DETECTED + 15
+    bgp.wait_ready()
+    assert sorted(_nexthops(bgp, "branch4", bgp.frr.lan)) == sorted(tunnels)
+    assert bgp.frr.session(1).drops == drops[1], "the other session stood it all"
+    assert [bgp.bird.session(instance).drops for instance in (0, 1)] == others
+
+
+@pytest.mark.parametrize("daemon", ["frr", "bird"])
+def test_a_session_that_is_shut_moves_traffic_to_the_other_tunnel(bgp: BgpLab, daemon: str) -> None:
+    router: BgpBranch = getattr(bgp, daemon)
+    connection = {"frr": "branch4", "bird": "branch5"}[daemon]
+    tunnels = [bgp.lab.hub.tunnel(connection, instance)["name"] for instance in (0, 1)]
+    try:
+        with _to_branch(bgp, router) as outcome:
+            router.shut(1, down=True)
+            wait_for("the hub uses the other", lambda: _nexthops(bgp, connection, router.lan) == tunnels[:1])
+            router.wait_learned(*bgp.hub_prefixes, hub=HUB[:1])
+            assert bgp.lab.hub.peer(connection, 1)["state"] != "Established"
+            assert bgp.lab.hub.peer(connection, 1)["reason"]
+        # Both tunnels live on, and each end forwards what still comes by the other way.
+        assert outcome.lost == 0, str(outcome)
+    finally:
+        router.shut(1, down=False)
+    bgp.wait_ready()
+    assert sorted(_nexthops(bgp, connection, router.lan)) == sorted(tunnels)
+
+
+@pytest.mark.parametrize("daemon", ["frr", "bird"])
+def test_a_killed_daemon_of_a_branch_restarts_gracefully(bgp: BgpLab, daemon: str) -> None:
+    router: BgpBranch = getattr(bgp, daemon)
+    other: BgpBranch = {"frr": bgp.bird, "bird": bgp.frr}[daemon]
+    connection = {"frr": "branch4", "bird": "branch5"}[daemon]
+    with other.undisturbed(), _to_branch(bgp, router) as outcome:
+        router.kill()
+        wait_for(
+            "the hub has noticed",
+            lambda: all(bgp.lab.hub.peer(connection, instance)["state"] != "Established" for instance in (0, 1)),
+        )
+        router.start()
+        router.wait_established()
+        bgp.wait_ready()
+    assert outcome.lost == 0, str(outcome)
+
+
+@pytest.mark.parametrize("service", ["exabgp", "helper"])
+def test_a_killed_speaker_is_not_missed(bgp: BgpLab, service: str) -> None:
+    """No branch withdraws anything, no packet is lost, and what ran before runs again."""
+    hub = bgp.lab.hub
+    names = [hub.speaker("hub1", instance) + ("-helper" if service == "helper" else "") for instance in (0, 1)]
+    drops = [bgp.frr.session(instance).drops for instance in (0, 1)]
+    with bgp.frr.undisturbed(), bgp.bird.undisturbed(), _to_branch(bgp, bgp.frr) as outcome:
+        before = [hub.pid(name) for name in names]
+        assert all(before)
+        for pid in before:
+            os.kill(pid, signal.SIGKILL)
+        wait_for(
+            "they run again", lambda: all(hub.pid(n) not in {0, old} for n, old in zip(names, before, strict=True))
+        )
+        if service == "exabgp":
+            wait_for("the branch noticed", lambda: all(bgp.frr.session(i).drops > drops[i] for i in (0, 1)), 60)
+        bgp.wait_ready()
+    assert outcome.lost == 0, str(outcome)
+    if service == "helper":
+        assert [bgp.frr.session(instance).drops for instance in (0, 1)] == drops, "no session was touched"
+
+
+def test_a_killed_agent_touches_no_session_and_loses_no_route(bgp: BgpLab) -> None:
+    hub = bgp.lab.hub
+    routers = (bgp.frr, bgp.bird, bgp.twin)
+    drops = [router.session(instance).drops for router in routers for instance in (0, 1)]
+    with hub.node.monitored() as changes, bgp.frr.undisturbed(), _to_branch(bgp, bgp.frr) as outcome:
+        hub.kill_agent(signal.SIGKILL)
+        # What changes while it is away is caught up with.
+        bgp.bird.announce(["172.30.8.0/24"])
+        hub.start_agent()
+        wait_for("what it missed", lambda: "172.30.8.0/24" in hub.routes_of("learned", "branch5", 0), 60)
+        bgp.frr.wait_learned("172.30.8.0/24")
+        bgp.bird.announce([])
+        bgp.frr.wait_withdrawn("172.30.8.0/24")
+        bgp.wait_ready()
+    assert outcome.lost == 0, str(outcome)
+    assert [router.session(instance).drops for router in routers for instance in (0, 1)] == drops
+    touched = [line for line in changes().splitlines() if "metric 20" in line and "172.30.8.0/24" not in line]
+    assert touched == [], "no learned route was written again"
+
+
+def test_what_a_peer_does_not_announce_again_is_swept(bgp: BgpLab) -> None:
+    """After a graceful restart by End-of-RIB; of one that does not come back, at its own deadline."""
+    hub = bgp.lab.hub
+
+    def learned() -> set[str]:
+        return set(hub.routes_of("learned", RAW, 0))
+
+    kept, forgotten = "172.31.252.0/24", "172.31.253.0/24"
+    with bgp.raw_session(0, restart_time=60) as raw:
+        raw.announce(kept, forgotten)
+        raw.end_of_rib()
+        wait_for("both are learned", lambda: learned() == {kept, forgotten})
+    wait_for("it is gone", lambda: hub.peer(RAW, 0)["state"] != "Established")
+    assert learned() == {kept, forgotten}
+    assert hub.peer(RAW, 0)["stale"] == 2
+    with bgp.raw_session(0, restart_time=5) as raw:
+        raw.announce(kept)
+        raw.end_of_rib()
+        wait_for("End-of-RIB sweeps", lambda: learned() == {kept})
+        assert not raw.closed
+    wait_for("the deadline of five seconds sweeps", lambda: not learned(), 15)
+    assert hub.peer(RAW, 0)["stale"] == 0
