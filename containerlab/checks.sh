@@ -17,16 +17,23 @@ never() {
   verdict "$code" "$1"
 }
 
+# learns WHAT NODE PREFIX INTERFACE...: waits, for at most 90 s, for a learned route that leads over these tunnels and no other.
+learns() {
+  local code=0 wanted="${*:4}"
+  on "$2" timeout 90 bash -c "until [ \"\$(ip route show $3 | grep -o 'hub[01]' | sort | xargs)\" = '$wanted' ]; do sleep 0.2; done" || code=$?
+  verdict "$code" "$1"
+}
+
 # apply FILE...: waits for the agent's socket, and gives it the resources.
 apply() {
   on hub timeout 90 bash -c 'until [ -S /run/hubgw/agent.sock ]; do sleep 0.2; done'
   on hub hubgw apply -f "$@"
 }
 
-# show NODE ADDRESS: with SHOW set, as in the demo, what the hub has, and a live probe.
+# show NODE ADDRESS WHAT...: with SHOW set, as in the demo, what the hub has, WHAT too, and a live probe.
 show() {
   [ -n "${SHOW:-}" ] || return 0
-  for what in connection tunnel route; do echo; echo "hubgw show $what"; on hub hubgw show "$what"; done
+  for what in connection tunnel route "${@:3}"; do echo; echo "hubgw show $what"; on hub hubgw show $what; done
   echo; on "$1" ping -n -c 5 -i 0.3 "$2"; echo
 }
 
