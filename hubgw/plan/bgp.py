@@ -4,6 +4,7 @@ Learned routes are a second input, never a thing to compare with, so they are no
 as they are on the wire, since a hub may learn a hundred thousand: see `Nlri`.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_network
 from typing import Final, Literal
@@ -22,6 +23,20 @@ AS_SEQUENCE: Final = 2
 
 Segment = tuple[int, tuple[int, ...]]
 """A segment of an AS path: its type and its AS numbers (RFC 4271, 4.3)."""
+
+
+NOT_ADVERTISED: Final = frozenset({0xFFFFFF01, 0xFFFFFF02, 0xFFFFFF03})
+"""Communities of a route that does not leave (RFC 1997): NO_EXPORT, NO_ADVERTISE, NO_EXPORT_SUBCONFED; every peer of a
+hub is external."""
+
+
+def path_length(path: Iterable[Segment]) -> int:
+    """Returns the length that paths are compared by: a set counts as one (RFC 4271, 9.1.2.2).
+
+    >>> path_length(((AS_SEQUENCE, (65010, 65011)), (AS_SET, (64512, 64513))))
+    3
+    """
+    return sum(1 if kind == AS_SET else len(asns) for kind, asns in path)
 
 
 def nlri(prefix: IPv4Network | IPv6Network) -> Nlri:
@@ -62,8 +77,8 @@ class Attributes:
 
     @property
     def path_length(self) -> int:
-        """Length as routes are compared by: a set counts as one (RFC 4271, 9.1.2.2)."""
-        return sum(1 if kind == AS_SET else len(asns) for kind, asns in self.as_path)
+        """The length of `as_path`, as `path_length` has it."""
+        return path_length(self.as_path)
 
     @property
     def first_as(self) -> int | None:

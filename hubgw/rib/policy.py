@@ -12,7 +12,7 @@ from functools import lru_cache
 from ipaddress import IPv4Network
 from typing import Final
 
-from hubgw.plan.bgp import Attributes, Nlri, PeerOf, RouteTable, nlri
+from hubgw.plan.bgp import NOT_ADVERTISED, Attributes, Nlri, PeerOf, RouteTable, nlri
 from hubgw.rib.best import Rank, rank
 from hubgw.rib.types import Out
 
@@ -32,9 +32,6 @@ _RESERVED: Final = frozenset({0, 23456, 65535, 4294967295})
 
 # RFC 6890: this host, loopback, link-local; RFC 1112: multicast and class E, which are one block.
 _MARTIANS: Final = tuple(map(IPv4Network, ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3")))
-
-# RFC 1997: NO_EXPORT, NO_ADVERTISE, NO_EXPORT_SUBCONFED; every peer of a hub is external.
-_NOT_ADVERTISED: Final = frozenset({0xFFFFFF01, 0xFFFFFF02, 0xFFFFFF03})
 
 DEFAULT: Final = nlri(IPv4Network("0.0.0.0/0"))
 
@@ -106,7 +103,7 @@ class Policy:
         asns = path[0][1] if len(path) == 1 else [asn for _, segment in path for asn in segment]
         excluded = self._excluded(peer.site, tuple([asn for asn in asns if asn in self.sites]))
         out = None
-        if self.table.branch_to_branch and _NOT_ADVERTISED.isdisjoint(attributes.communities):
+        if self.table.branch_to_branch and NOT_ADVERTISED.isdisjoint(attributes.communities):
             out = Out(attributes, excluded)
         length = rank(self.table.preference, attributes.path_length)
         return Path(attributes, length, self._path_refusal(peer, attributes, asns), excluded, out)

@@ -6,11 +6,19 @@ RFC 6793. No I/O.
 import struct
 from typing import Final
 
-from hubgw.drivers.exabgp.as_path import AS_CONFED, AS_TRANS, MalformedPathError, merged, packed, unpacked
+from hubgw.drivers.exabgp.as_path import (
+    AS_CONFED,
+    AS_TRANS,
+    MAX_ASN_OF_TWO_OCTETS,
+    MalformedPathError,
+    in_two_octets,
+    merged,
+    packed,
+    unpacked,
+)
 from hubgw.drivers.exabgp.attributes import OPTIONAL, TRANSITIVE, Code
 from hubgw.plan.bgp import AS_SEQUENCE, AS_SET
 
-_LARGEST_OF_TWO: Final = 0xFFFF
 _ALLOWED: Final = (AS_SET, AS_SEQUENCE, *AS_CONFED)
 
 
@@ -56,13 +64,13 @@ def narrowed(flags: int, code: int, value: bytes) -> list[tuple[int, int, bytes]
     if code == Code.AS_PATH:
         path = unpacked(value, 4)
         result = [(flags, code, packed(path, 2))]
-        if any(asn > _LARGEST_OF_TWO for _, asns in path for asn in asns):
+        if any(asn > MAX_ASN_OF_TWO_OCTETS for _, asns in path for asn in asns):
             result.append((OPTIONAL | TRANSITIVE, Code.AS4_PATH, value))
         return result
     if code == Code.AGGREGATOR:
         (asn,) = struct.unpack_from("!I", value)
-        result = [(flags, code, struct.pack("!H", asn if asn <= _LARGEST_OF_TWO else AS_TRANS) + value[4:])]
-        if asn > _LARGEST_OF_TWO:
+        result = [(flags, code, struct.pack("!H", in_two_octets(asn)) + value[4:])]
+        if asn > MAX_ASN_OF_TWO_OCTETS:
             result.append((OPTIONAL | TRANSITIVE, Code.AS4_AGGREGATOR, value))
         return result
     return [(flags, code, value)]

@@ -4,7 +4,7 @@ import struct
 from collections.abc import Sequence
 from typing import Final
 
-from hubgw.plan.bgp import AS_SEQUENCE, AS_SET, Segment
+from hubgw.plan.bgp import AS_SEQUENCE, AS_SET, Segment, path_length
 
 AS_CONFED: Final = (3, 4)  # AS_CONFED_SEQUENCE and AS_CONFED_SET (RFC 5065, 3)
 AS_TRANS: Final = 23456
@@ -55,9 +55,17 @@ def packed(segments: Sequence[Segment], size: int) -> bytes:
         if size == 4:
             octets += struct.pack(f"!{len(asns)}I", *asns)
         else:
-            mapped = (asn if asn <= MAX_ASN_OF_TWO_OCTETS else AS_TRANS for asn in asns)
-            octets += struct.pack(f"!{len(asns)}H", *mapped)
+            octets += struct.pack(f"!{len(asns)}H", *map(in_two_octets, asns))
     return bytes(octets)
+
+
+def in_two_octets(asn: int) -> int:
+    """Returns what stands for an AS number where there is room for two octets (RFC 6793, 4.2.2).
+
+    >>> in_two_octets(65515), in_two_octets(70000)
+    (65515, 23456)
+    """
+    return asn if asn <= MAX_ASN_OF_TWO_OCTETS else AS_TRANS
 
 
 def prepended(value: bytes, asn: int) -> bytes:
@@ -76,7 +84,7 @@ def merged(path: Sequence[Segment], path4: Sequence[Segment]) -> tuple[Segment, 
     >>> merged(((2, (65001, 23456)),), ((2, (70000,)),))
     ((2, (65001, 70000)),)
     """
-    leading = _length(path) - _length(path4)
+    leading = path_length(path) - path_length(path4)
     if leading < 0:
         return tuple(path)
     result: list[Segment] = []
@@ -97,7 +105,3 @@ def merged(path: Sequence[Segment], path4: Sequence[Segment]) -> tuple[Segment, 
         else:
             result.append((kind, asns))
     return tuple(result)
-
-
-def _length(path: Sequence[Segment]) -> int:
-    return sum(1 if kind == AS_SET else len(asns) for kind, asns in path)

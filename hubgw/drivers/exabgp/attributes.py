@@ -9,7 +9,7 @@ from enum import IntEnum
 from typing import Final
 
 from hubgw.drivers.exabgp.as_path import packed, prepended, unpacked
-from hubgw.plan.bgp import AS_SEQUENCE, Attributes
+from hubgw.plan.bgp import AS_SEQUENCE, NOT_ADVERTISED, Attributes
 
 OPTIONAL: Final = 0x80
 TRANSITIVE: Final = 0x40
@@ -59,11 +59,6 @@ FLAGS: Final[Mapping[int, int]] = {
     Code.LARGE_COMMUNITIES: OPTIONAL | TRANSITIVE,
 }
 """Optional and Transitive as each attribute's own RFC has them."""
-
-NO_EXPORT: Final = 0xFFFFFF01
-NO_ADVERTISE: Final = 0xFFFFFF02
-NO_EXPORT_SUBCONFED: Final = 0xFFFFFF03
-_STAYS: Final = frozenset((NO_EXPORT, NO_ADVERTISE, NO_EXPORT_SUBCONFED))
 
 _NON_TRANSITIVE_COMMUNITY: Final = 0x40
 _ORIGIN_IGP: Final = b"\0"
@@ -116,7 +111,7 @@ def exported(attributes: Attributes | None, asn: int) -> bytes | None:
     if attributes is None:
         path = packed(((AS_SEQUENCE, (asn,)),), 4)
         return canonical(((TRANSITIVE, Code.ORIGIN, _ORIGIN_IGP), (TRANSITIVE, Code.AS_PATH, path)))
-    if not _STAYS.isdisjoint(attributes.communities):
+    if not NOT_ADVERTISED.isdisjoint(attributes.communities):
         return None
     return canonical(_leaving(attributes.wire, asn))
 

@@ -73,7 +73,7 @@ MUTANTS = (
     # out
     Mutant("policy", "if self.table.branch_to_branch and ", "if ", "branches hear branches though they may not"),
     Mutant("policy", "        if self.table.branch_to_branch:", "        if self.table.statics:", "and static ones"),
-    Mutant("policy", "{0xFFFFFF01, 0xFFFFFF02,", "{0xFFFFFF02,", "NO_EXPORT is exported"),
+    Mutant("policy", "NOT_ADVERTISED.is", "(NOT_ADVERTISED - {0xFFFFFF01}).is", "NO_EXPORT is exported"),
     Mutant("policy", ".union(*[self.sites[asn] for asn in asns])", "", "sent to sites that are in its path"),
     Mutant("policy", "sites | self.no_default if", "sites if", "a default route goes to every site"),
     Mutant(
