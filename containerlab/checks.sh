@@ -33,7 +33,10 @@ apply() {
 # show NODE ADDRESS WHAT...: with SHOW set, as in the demo, what the hub has, WHAT too, and a live probe.
 show() {
   [ -n "${SHOW:-}" ] || return 0
-  for what in connection tunnel route "${@:3}"; do echo; echo "hubgw show $what"; on hub hubgw show $what; done
+  # All at once: the start of each takes seconds where the processor is emulated.
+  on hub bash -c 'cd "$(mktemp -d)"
+    for what; do { echo; echo "hubgw show $what"; hubgw show $what; } > "$what" & done; wait
+    for what; do cat "$what"; done' show connection tunnel route "${@:3}"
   echo; on "$1" ping -n -c 5 -i 0.3 "$2"; echo
 }
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from hubgw.agent.routing import Routing
 from hubgw.agent.service import BgpPeerStatus, BgpRouteStatus, RouteStatus
 from hubgw.drivers.exabgp.attributes import exported, parsed
+from hubgw.drivers.exabgp.events import PeerState
 from hubgw.plan.bgp import AS_SET, Attributes, Nlri, PeerOf, network
 from hubgw.plan.types import Group, Object, Plan, Tiers, Vrf, tunnel_interface
 
@@ -27,8 +28,9 @@ def peer_statuses(plan: Plan, routing: Routing, wanted: Wanted) -> Iterator[BgpP
             continue
         accepted, reasons = counts.get(peer.key, (0, {}))
         refused = sum(reasons.values())
-        seen = routing.session(peer.key)
-        negotiated = seen.negotiated if seen else None
+        told = routing.session(peer.key)
+        seen = told or PeerState(peer.key, "idle", reason="the helper of its speaker does not answer")
+        negotiated = seen.negotiated
         yield BgpPeerStatus(
             speaker=peer.speaker,
             hub=hub_of[peer.table],
@@ -39,23 +41,24 @@ def peer_statuses(plan: Plan, routing: Routing, wanted: Wanted) -> Iterator[BgpP
             address=str(peer.address),
             local_address=str(peer.local_address),
             asn=peer.asn,
-            state=_STATES[seen.state] if seen else "Unknown",
-            since=seen.since if seen else None,
-            reason=seen.reason if seen else "the helper of its speaker does not answer",
+            state=_STATES[seen.state] if told else "Unknown",
+            since=seen.since or None,
+            reason=seen.reason,
+            attempt=seen.attempt,
             hold_time=negotiated.hold_time if negotiated else None,
             graceful_restart=bool(negotiated and negotiated.graceful_restart),
             learned=accepted + refused,
             accepted=accepted,
             refused=refused,
-            stale=seen.stale if seen else 0,
-            advertised=seen.advertised if seen else 0,
-            updates_in=seen.updates_in if seen else 0,
-            updates_out=seen.updates_out if seen else 0,
-            flaps=seen.flaps if seen else 0,
-            held_until=seen.held_until if seen and seen.held_until else None,
-            treated_as_withdraw=seen.treated_as_withdraw if seen else 0,
-            discarded=seen.discarded if seen else 0,
-            last_malformed=seen.last_malformed if seen else "",
+            stale=seen.stale,
+            advertised=seen.advertised,
+            updates_in=seen.updates_in,
+            updates_out=seen.updates_out,
+            flaps=seen.flaps,
+            held_until=seen.held_until or None,
+            treated_as_withdraw=seen.treated_as_withdraw,
+            discarded=seen.discarded,
+            last_malformed=seen.last_malformed,
         )
 
 

@@ -132,8 +132,9 @@ class BgpPeerStatus:
     """A BGP session with a branch. `hub`, `connection` and `site` are full ids; times are epoch seconds.
 
     `state` is Idle, Connected (TCP stands), Established, Held (kept down until `held_until`) or Unknown; `reason` says
-    in words why it is not established. `learned` = `accepted` + `refused` prefixes, `stale` those that a restarting
-    peer has not confirmed yet. `treated_as_withdraw` and `discarded` count malformed UPDATEs (RFC 7606).
+    in words why the last one ended, `attempt` why none came since. `learned` = `accepted` + `refused` prefixes, `stale`
+    those that a restarting peer has not confirmed yet. `treated_as_withdraw` and `discarded` count malformed UPDATEs
+    (RFC 7606).
     """
 
     speaker: str
@@ -148,6 +149,7 @@ class BgpPeerStatus:
     state: str
     since: float | None
     reason: str
+    attempt: str
     hold_time: int | None
     graceful_restart: bool
     learned: int

@@ -53,5 +53,5 @@ class Sessions:
         if up:
             self._journal.record("bgp.up", peer.connection, **about)
         else:
-            reason = state.reason or state.state
+            reason = state.reason or state.attempt or state.state
             self._journal.record("bgp.down", peer.connection, logging.WARNING, **about, reason=reason)

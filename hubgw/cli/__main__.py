@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import click
 
+from hubgw import __version__
 from hubgw.cli.exits import HELP, Code, Fail
 from hubgw.cli.output import note
 
@@ -44,7 +45,7 @@ class _Verbs(click.Group):
     cls=_Verbs, epilog=HELP, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
 )
 @click.option("--socket", metavar="PATH", envvar="HUBGW_SOCKET", help="The agent's Unix socket; also HUBGW_SOCKET.")
-@click.version_option(package_name="hubgw", message="%(prog)s %(version)s")
+@click.version_option(__version__, message="%(prog)s %(version)s")
 @click.pass_context
 def cli(context: click.Context, socket: str | None) -> None:
     """A self-hosted Virtual WAN hub: declare it in Azure's words, and have it on this machine."""

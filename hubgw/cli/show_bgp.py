@@ -58,7 +58,7 @@ def _peer(one: dict[str, Any]) -> list[str]:
         str(one["learned"]),
         str(one["refused"]),
         str(one["advertised"]),
-        "" if one["state"] == "Established" else one["reason"],
+        "; now ".join(filter(None, (one["reason"], one["attempt"]))),
     ]
 
 

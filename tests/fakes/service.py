@@ -146,6 +146,7 @@ def bgp_peer(branch: int, instance: int, state: str, reason: str = "") -> BgpPee
         state=state,
         since=NOW if up else None,
         reason=reason,
+        attempt="",
         hold_time=180 if up else None,
         graceful_restart=up,
         learned=3 if up else 0,

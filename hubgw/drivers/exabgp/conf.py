@@ -20,9 +20,11 @@ RESTART_TIME: Final = 120  # seconds that a peer keeps our routes while we are a
 _TITLE: Final = "# sha256 "
 _PASSWORD: Final = re.compile(r'md5-password "([^"]*)"')
 
+# What only the helper goes by stands in a comment, so that the digest tells of it too.
 # TTL 255 to everyone, as RFC 5082, 3 has it for those who check; what arrives is checked by nftables, since the
 # listening socket is shared. The password is in base64 since ExaBGP's quotes protect neither quotes nor backslashes.
 _NEIGHBOR: Final = """\
+# at most {maximum_prefixes} prefixes, site {site}
 neighbor {address} {{
     router-id {router_id};
     local-address {local_address};
@@ -90,6 +92,8 @@ def _neighbor(speaker: Speaker, neighbor: Neighbor, port: int) -> str:
             raise ValueError(f"{where}: a password of {len(secret)} octets; the kernel's TCP MD5 takes 1 to 80")
         options += f'    md5-base64 true;\n    md5-password "{base64.b64encode(secret).decode()}";\n'
     return _NEIGHBOR.format(
+        maximum_prefixes=int(neighbor.maximum_prefixes),
+        site=neighbor.site,
         address=neighbor.address,
         router_id=speaker.addresses[0],
         local_address=neighbor.local_address,

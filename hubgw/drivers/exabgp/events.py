@@ -37,12 +37,11 @@ class Notification:
 
 @dataclass(frozen=True, slots=True)
 class GracefulRestart:
-    """The peer's capability (RFC 4724): `time` in seconds, its F bit `forwarding`, its N bit `notification`."""
+    """The peer's capability (RFC 4724): `time` in seconds, its F bit `forwarding`."""
 
     time: int
     restarting: bool = False
     forwarding: bool = False
-    notification: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +77,16 @@ class SpeakerState:
 
 @dataclass(frozen=True, slots=True)
 class PeerState:
-    """A session. Times are epoch seconds, 0 for none; `discarded` counts UPDATEs that lost an attribute (RFC 7606)."""
+    """A session. Times are epoch seconds, 0 for none; `discarded` counts UPDATEs that lost an attribute (RFC 7606).
+
+    `reason` is why the last session ended, and `attempt` why none came since.
+    """
 
     peer: PeerKey
     state: SessionState
     since: float = 0.0
     reason: str = ""
+    attempt: str = ""
     notification: Notification | None = None
     negotiated: Negotiated | None = None
     learned: int = 0

@@ -33,7 +33,7 @@ class Kind(IntEnum):
     # helper -> agent
     BEGIN = 32  # JSON {"speaker", "incarnation"}: all that the helper holds follows, as if it was learned now
     SPEAKER = 33  # JSON {"connected", "digest"}: whether ExaBGP is there, and which configuration it has loaded
-    PEER = 34  # JSON, see `hubgw.drivers.exabgp.helper`: the state of a session
+    PEER = 34  # JSON, see `hubgw.drivers.exabgp.shown`: the state of a session
     LEARNED = 35  # peer, length of attributes in two octets, attributes, nlris
     WITHDRAWN = 36  # peer, nlris
     END_OF_RIB = 37  # peer: what was not learned from it since BEGIN, or since its session came up, is gone

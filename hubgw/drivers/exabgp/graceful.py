@@ -1,4 +1,4 @@
-"""How long routes outlive a session, and how long their peer may take to tell them again (RFC 4724, RFC 8538). No I/O.
+"""How long routes outlive a session, and how long their peer may take to tell them again (RFC 4724). No I/O.
 
 `negotiated` and `notification` are those of the adapter's SESSION frames.
 """
@@ -12,24 +12,19 @@ _TOLD: Final = 60  # the same once its session is up, of a peer without graceful
 LONGEST_TELLING: Final = 180  # the same of a peer with it, which may have to learn its routes first
 
 CEASE: Final = 6
-MAXIMUM_PREFIXES: Final = 1  # subcodes of Cease (RFC 4486; RFC 8538 for the last)
+MAXIMUM_PREFIXES: Final = 1  # subcodes of Cease (RFC 4486)
 ADMINISTRATIVE_RESET: Final = 4
-_HARD_RESET: Final = 9
 
 
 def kept_for(notification: Mapping[str, Any] | None, negotiated: Mapping[str, Any]) -> float:
     """Returns for how many seconds the routes of a session outlive its end; 0 for not at all.
 
-    A NOTIFICATION ends them too, unless both sides know RFC 8538 and it is no Hard Reset. A peer that lists no family
+    A NOTIFICATION ends them too: our OPEN has no N bit (RFC 8538), whatever the peer's has. A peer that lists no family
     only helps others to restart.
     """
     graceful = negotiated.get("graceful_restart")
-    if not graceful or not graceful.get("ipv4_unicast", True):
+    if notification or not graceful or not graceful.get("ipv4_unicast", True):
         return 0.0
-    if notification:
-        hard = (notification["code"], notification["subcode"]) == (CEASE, _HARD_RESET)
-        if hard or not graceful.get("notification"):
-            return 0.0
     return float(graceful["time"])
 
 

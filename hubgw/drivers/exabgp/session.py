@@ -85,7 +85,7 @@ class Session:
         """The peer's TCP connection stands."""
         if not self.established:
             self._connecting, self._closing = True, False
-            self._show("held" if self._held_until else "connected", self.shown.reason)
+            self._show("held" if self._held_until else "connected")
 
     def up(self, negotiated: dict[str, Any], since: float, complete: bool) -> None:
         """The session is established, since then (epoch seconds). The adapter says so too of those that are up when it,
@@ -105,9 +105,9 @@ class Session:
         if negotiated["ipv4_unicast"]:
             self.due = Due.REPLAYED if replayed else Due.CAME_UP
         self.shown.negotiated, self.shown.notification = negotiated, None
-        self.shown.since = since
+        self.shown.since, self.shown.reason, self.shown.attempt = since, "", ""
         self.feed.began()
-        self._show("established", "")
+        self._show("established")
         if replayed and not complete:
             self._ask_anew(bool(negotiated["route_refresh"]))
 
@@ -118,10 +118,12 @@ class Session:
             # The reason is ours, and shown already.
             self._closing = False
             return
-        self.shown.notification = notification
         if not self.established:
-            self._show("held" if self._held_until else "idle", reason)
+            self.shown.notification = notification or self.shown.notification
+            self.shown.attempt = reason
+            self._show("held" if self._held_until else "idle")
             return
+        self.shown.notification, self.shown.reason = notification, reason
         flap = self._clock.monotonic() < self._up_at + SHORT and not by_our_will(notification)
         kept = kept_for(notification, self.shown.negotiated or {})
         self._end()
@@ -137,9 +139,9 @@ class Session:
             self.shown.flaps = 0
         # One that restarts gracefully once, however soon, must be back in time.
         if flap and not (kept and self.shown.flaps == 1):
-            self._hold(0, 0, b"", reason, seconds)
+            self._hold(0, 0, b"", seconds)
         else:
-            self._show("idle", reason)
+            self._show("idle")
 
     def received(self, octets: bytes) -> None:
         """Takes whole messages of the peer."""
@@ -173,7 +175,8 @@ class Session:
             self.feed.rib.mark_stale()
             self.may_be_up()
         if self.shown.state in ("connected", "established"):
-            self._show("idle", "ExaBGP is away")
+            self.shown.reason = "ExaBGP is away"
+            self._show("idle")
 
     def may_be_up(self) -> None:
         """The peer may have a session, and routes, that are not known here: they are waited for."""
@@ -186,7 +189,7 @@ class Session:
         if self._held_until and now >= self._held_until:
             self._held_until = self.shown.held_until = 0.0
             if self.shown.state == "held":
-                self._show("idle", self.shown.reason)
+                self._show("idle")
         if self.established and now >= self._up_at + SHORT:
             self.shown.flaps = self._excesses = 0
         if self._waits_until and now >= self._waits_until:
@@ -283,7 +286,8 @@ class Session:
         self.feed.flush()
         self._closing = True
         self.shown.notification = {"sent": True, "code": code, "subcode": subcode, "text": ""}
-        self._hold(code, subcode, data, reason, seconds)
+        self.shown.reason = reason
+        self._hold(code, subcode, data, seconds)
 
     def _end(self) -> None:
         self._decoder = None
@@ -295,17 +299,17 @@ class Session:
         self.shown.flaps += 1
         return int(min(LONGEST_HOLD, 2 ** min(self.shown.flaps, 9)))
 
-    def _hold(self, code: int, subcode: int, data: bytes, reason: str, seconds: int) -> None:
+    def _hold(self, code: int, subcode: int, data: bytes, seconds: int) -> None:
         self._held_until = self._clock.monotonic() + seconds
         self.shown.held_until = self._clock.wall() + seconds
         self._close_frame(code, subcode, data, seconds)
-        self._show("held", reason)
+        self._show("held")
 
     def _close_frame(self, code: int, subcode: int, data: bytes, seconds: int) -> None:
         self._outgoing.to_adapter(Kind.CLOSE, self.packed, struct.pack("!BBI", code, subcode, seconds), data)
 
-    def _show(self, state: str, reason: str) -> None:
+    def _show(self, state: str) -> None:
         if state not in (self.shown.state, "established"):
             self.shown.since = self._clock.wall()
-        self.shown.state, self.shown.reason = state, reason
+        self.shown.state = state
         self.show()

@@ -1,9 +1,9 @@
 """The state of a session as a PEER frame tells it, in JSON. Pure state.
 
-{"peer", "state": "idle" | "connected" | "established" | "held", "since", "reason", "notification", "negotiated",
-"learned", "stale", "advertised", "held_until", "flaps", "updates_in", "updates_out", "treated_as_withdraw",
-"discarded", "last_malformed"}: times are epoch seconds, `held_until` 0 for none; `reason` is why the last session ended
-or this one does not come; `discarded` counts UPDATEs that lost an attribute (RFC 7606).
+{"peer", "state": "idle" | "connected" | "established" | "held", "since", "reason", "attempt", "notification",
+"negotiated", "learned", "stale", "advertised", "held_until", "flaps", "updates_in", "updates_out",
+"treated_as_withdraw", "discarded", "last_malformed"}: times are epoch seconds, `held_until` 0 for none; `reason` is why
+the last session ended, and `attempt` why none came since; `discarded` counts UPDATEs that lost an attribute (RFC 7606).
 """
 
 from dataclasses import dataclass, fields
@@ -18,6 +18,7 @@ class Shown:
     state: str = "idle"
     since: float = 0.0
     reason: str = ""
+    attempt: str = ""
     notification: dict[str, Any] | None = None
     negotiated: dict[str, Any] | None = None
     learned: int = 0

@@ -56,7 +56,8 @@ def test_what_programs_read_of_peers(hubgw: Hubgw) -> None:
     assert peers == to_json(list(PEERS))
     assert list(peers[2]) == [
         *("speaker", "hub", "connection", "site", "link", "instance", "address", "localAddress", "asn"),
-        *("state", "since", "reason", "holdTime", "gracefulRestart", "learned", "accepted", "refused", "stale"),
+        *("state", "since", "reason", "attempt", "holdTime", "gracefulRestart"),
+        *("learned", "accepted", "refused", "stale"),
         *("advertised", "updatesIn", "updatesOut", "flaps", "heldUntil", "treatedAsWithdraw", "discarded"),
         "lastMalformed",
     ]

@@ -1,6 +1,8 @@
 """What a user can cause ends in a line and an exit code, never in a trace: the program as it is started."""
 
+import importlib.metadata
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -126,3 +128,16 @@ def test_other_verbs_load_no_heavy_library() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_the_version_is_told_also_where_nothing_is_installed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As in the appliance, which runs the source where it lies."""
+
+    def missing(name: str) -> str:
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", missing)
+    assert run(["--version"]) == 0
+    assert re.fullmatch(r"hubgw \d+\.\d+\.\d+\n", capsys.readouterr().out)

@@ -59,7 +59,7 @@ def test_what_is_negotiated(tmp_path: Path) -> None:
             "route_refresh": True,
             "enhanced_refresh": True,
             "router_id": "127.0.0.2",
-            "graceful_restart": {"time": 90, "restarting": True, "forwarding": True, "notification": True},
+            "graceful_restart": {"time": 90, "restarting": True, "forwarding": True},
             "ipv4_unicast": True,
         }
         assert restarting(modern)

@@ -88,7 +88,7 @@ def test_frames_become_events_in_their_order(tmp_path: Path) -> None:
                 "route_refresh": True,
                 "enhanced_refresh": False,
                 "router_id": "10.1.0.1",
-                "graceful_restart": {"time": 120, "restarting": False, "forwarding": True, "notification": True},
+                "graceful_restart": {"time": 120, "restarting": False, "forwarding": True},
                 "ipv4_unicast": True,
             },
             "learned": 2,
@@ -99,7 +99,7 @@ def test_frames_become_events_in_their_order(tmp_path: Path) -> None:
         helper.tell(frame(Kind.WITHDRAWN, peer, pack_nlris([PREFIX])))
         helper.tell(frame(Kind.FLUSHED, peer) + frame(Kind.END_OF_RIB, peer))
         await reader.until(EndOfRib(KEY))
-        graceful = GracefulRestart(120, False, True, True)
+        graceful = GracefulRestart(120, False, True)
         negotiated = Negotiated(90, True, True, False, "10.1.0.1", graceful, True)
         notification = Notification(False, 6, 2, "maintenance")
         assert reader.read[2:] == [

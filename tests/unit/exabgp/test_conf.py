@@ -1,5 +1,7 @@
 """Speaker + Neighbors -> exabgp.conf, and ExaBGP's own reading of it."""
 
+import subprocess
+import sys
 from dataclasses import replace
 from ipaddress import IPv4Address
 from typing import Any
@@ -55,6 +57,14 @@ def test_any_password_arrives(password: str) -> None:
     assert inside.secret_of(read) == password.encode()
 
 
+@pytest.mark.parametrize(
+    "change", [{"maximum_prefixes": 5}, {"site": "/subscriptions/0/other"}], ids=["maximum", "site"]
+)
+def test_digest_tells_of_what_only_the_helper_goes_by(change: dict[str, Any]) -> None:
+    before, after = (conf.render(SPEAKER, [one]) for one in (NEIGHBOR, replace(NEIGHBOR, **change)))
+    assert conf.digest(before) != conf.digest(after)
+
+
 def test_digest_is_that_of_the_rest() -> None:
     text = conf.render(SPEAKER, [NEIGHBOR])
     assert len(conf.digest(text)) == 64
@@ -99,3 +109,10 @@ def test_exabgps_own_error_has_no_password() -> None:
 def test_words_about_a_configuration_lose_its_passwords() -> None:
     text = conf.render(SPEAKER, [replace(NEIGHBOR, password=Secret("rosebud"))])
     assert conf.redact('line 9: md5-password "cm9zZWJ1ZA==" ;', text) == 'line 9: md5-password "***" ;'
+
+
+def test_loading_exabgp_asks_no_resolver() -> None:
+    """One that does not answer would cost each start 10 seconds."""
+    code = "import socket; socket.getfqdn = None; import hubgw.drivers.exabgp.adapter.inside"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -145,22 +145,14 @@ def test_what_a_second_restart_finds_stale_goes(there: Exchanged) -> None:
 
 
 @pytest.mark.parametrize(
-    ("notification", "n_bit", "kept"),
-    [
-        ({"code": 6, "subcode": 2}, False, False),
-        ({"code": 4, "subcode": 0, "sent": True}, False, False),
-        ({"code": 4, "subcode": 0, "sent": True}, True, True),
-        ({"code": 6, "subcode": 2}, True, True),
-        ({"code": 6, "subcode": 9}, True, False),
-    ],
-    ids=["shutdown", "hold timer", "hold timer, RFC 8538", "shutdown, RFC 8538", "hard reset, RFC 8538"],
+    "notification",
+    [{"code": 6, "subcode": 2}, {"code": 4, "subcode": 0, "sent": True}, {"code": 6, "subcode": 9}],
+    ids=["shutdown", "hold timer", "hard reset"],
 )
-def test_a_notification_ends_the_routes(
-    there: Exchanged, notification: dict[str, Any], n_bit: bool, kept: bool
-) -> None:
-    learned(there, graceful_restart=GRACEFUL | {"notification": n_bit})
+def test_a_notification_ends_the_routes(there: Exchanged, notification: dict[str, Any]) -> None:
+    learned(there, graceful_restart=GRACEFUL)
     there.down(**notification)
-    assert there.to_agent() == ([] if kept else [f"FLUSHED {ONE}"])
+    assert there.to_agent() == [f"FLUSHED {ONE}"]
     assert there.shown[ONE]["notification"]["code"] == notification["code"]
 
 
@@ -212,6 +204,26 @@ def test_attempts_that_fail_are_no_flaps(there: Exchanged) -> None:
     assert there.to_adapter() == []
     assert there.to_agent() == []
     assert (there.shown[ONE]["state"], there.shown[ONE]["notification"]["code"]) == ("idle", 2)
+    assert (there.shown[ONE]["reason"], there.shown[ONE]["attempt"]) == (
+        "",
+        "their NOTIFICATION: OPEN Message Error, Bad Peer AS",
+    )
+
+
+def test_why_a_session_ended_stays_until_the_next_one(there: Exchanged) -> None:
+    there.up()
+    there.pass_(300)
+    there.down(reason="hold timer expired", sent=True, code=4, subcode=0)
+    there.down(reason="could not connect: Connection refused")
+    there.session("connected")
+    there.down(reason="could not connect: no answer within 5 s")
+    there.to_agent()
+    shown = there.shown[ONE]
+    assert (shown["reason"], shown["attempt"]) == ("hold timer expired", "could not connect: no answer within 5 s")
+    assert shown["notification"]["code"] == 4
+    there.up()
+    there.to_agent()
+    assert (there.shown[ONE]["reason"], there.shown[ONE]["attempt"]) == ("", "")
 
 
 def test_too_many_prefixes() -> None:

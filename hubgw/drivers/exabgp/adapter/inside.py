@@ -20,6 +20,11 @@ KNOWN: Final = "5.0.15"
 if (_found := version("exabgp")) != KNOWN:
     sys.exit(f"exabgp: version {_found}, and hubgw's adapter knows no other than {KNOWN}; install that")
 
+import exabgp.util.dns
+
+# What follows asks for the machine's domain when it is loaded: a resolver that does not answer would take 10 seconds.
+exabgp.util.dns.domain = str
+
 import exabgp.reactor.peer
 import exabgp.reactor.protocol
 from exabgp.bgp.fsm import FSM
@@ -444,7 +449,6 @@ def _restart(restart: Any) -> dict[str, Any]:
         "time": restart.restart_time,
         "restarting": bool(restart.restart_flag & 0x8),
         "forwarding": bool(restart.get(_IPV4, 0) & 0x80),
-        "notification": bool(restart.restart_flag & 0x4),  # RFC 8538
     }
 
 
