@@ -5,7 +5,9 @@ from ipaddress import IPv4Interface, IPv4Network, IPv6Network
 from hubgw.compile.draft import Draft
 from hubgw.compile.mtu import IPV4_TCP_HEADERS, tunnel_mtu
 from hubgw.compile.scope import HostedHub, Scope
-from hubgw.plan.types import UNREACHABLE_METRIC, Address, Element, Route, Unreachable, Vrf
+from hubgw.plan.types import UNREACHABLE_METRIC, Address, Element, Route, Rule, Unreachable, Vrf
+
+SOURCE_PRIORITY = 905
 
 
 def compile_hubs(draft: Draft, scope: Scope) -> None:
@@ -17,6 +19,7 @@ def compile_hubs(draft: Draft, scope: Scope) -> None:
 def _compile_hub(draft: Draft, hosted: HostedHub) -> None:
     hub = hosted.hub
     draft.add(Vrf(hosted.vrf, hosted.table, f"virtualHubs/{hub.name}/defaultRouteTable"), hub.id)
+    draft.add(Rule(SOURCE_PRIORITY, fwmark=hosted.mark, table=hosted.table), hub.id)
     for everything in (IPv4Network("0.0.0.0/0"), IPv6Network("::/0")):
         draft.add(Route(hosted.table, everything, Unreachable(), UNREACHABLE_METRIC), hub.id)
     for instance in hosted.instances:

@@ -5,6 +5,7 @@ from ipaddress import IPv4Address
 from typing import TypeVar
 
 from hubgw.compile.draft import Numbers
+from hubgw.plan.types import TABLES, VRF_MARKS
 from hubgw.resources.base import Resource
 from hubgw.resources.connection import VpnConnection, VpnGateway
 from hubgw.resources.hub import VirtualHub
@@ -41,6 +42,11 @@ class HostedHub:
     instances: tuple[GatewayInstance, ...]
     vnets: tuple[HostedVnet, ...]
     connections: tuple[VpnConnection, ...]
+
+    @property
+    def mark(self) -> int:
+        """The mark by which sources are looked up in the VRF."""
+        return VRF_MARKS[self.table - TABLES.start]
 
     def address(self, instance: int) -> IPv4Address:
         """Returns the hub's own address of a gateway instance, inside the hub's prefix."""

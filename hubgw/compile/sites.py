@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
+from itertools import permutations
 
 from hubgw.compile.allocate import links_of, tunnel_owner
 from hubgw.compile.draft import Draft
@@ -9,7 +10,7 @@ from hubgw.compile.ike import compile_ike, compile_secret
 from hubgw.compile.mtu import tunnel_mtu
 from hubgw.compile.scope import HostedHub, Scope
 from hubgw.names import Secret
-from hubgw.plan.types import Element, Group, Nexthop, Route, Tiers, Tunnel, TunnelOf, Tunnels
+from hubgw.plan.types import Element, Group, Nexthop, Route, Tiers, Tunnel, TunnelOf, Tunnels, tunnel_interface
 from hubgw.resources.connection import VpnConnection
 from hubgw.resources.node import GatewayInstance
 from hubgw.resources.site import Link
@@ -33,6 +34,7 @@ def compile_sites(draft: Draft, scope: Scope, secret_key: bytes) -> None:
             nexthops = _compile_connection(draft, scope, hosted, connection, secret_key)
             if nexthops:
                 path = _Path(scope.inventory.priority(site) or 0, tuple(sorted(nexthops)), (connection.id, site.id))
+                _compile_siblings(draft, hosted, path)
                 for prefix in site.properties.address_space.address_prefixes:
                     paths.setdefault(prefix, []).append(path)
         for prefix, ways in paths.items():
@@ -65,6 +67,18 @@ def _compile_connection(
             draft.add(compile_ike(tunnel, local_id, remote_id, dpd_timeout), *owners)
             nexthops.append(tunnel.nexthop)
     return nexthops
+
+
+def _compile_siblings(draft: Draft, hosted: HostedHub, path: _Path) -> None:
+    """Has each of a site's tunnels accept what is routed through the others.
+
+    Which of them a packet takes is its sender's choice, and a branch may have moved later, or earlier, than the hub.
+    """
+    tunnels = [tunnel_interface(nexthop) for nexthop in path.nexthops]
+    for tunnel in tunnels:
+        draft.add(Element("vrf_mark", (tunnel,), str(hosted.mark)), *path.owners)
+    for pair in permutations(tunnels, 2):
+        draft.add(Element("siblings", pair), *path.owners)
 
 
 def _tunnel(scope: Scope, connection: VpnConnection, link: Link, instance: GatewayInstance) -> TunnelOf:

@@ -37,6 +37,9 @@ RULES: Final = range(900, 1000)
 NO_DEFAULT_MARK: Final = 0x48470001
 """Mark of packets from connections that may not use a default route (enableInternetSecurity)."""
 
+VRF_MARKS: Final = range(0x49000000, 0x49000000 + len(TABLES))
+"""Marks by which sources are looked up in a VRF's table: 0x49000000 + the VRF's number. No packet leaves with one."""
+
 LEARNED_PROTOCOL: Final = 251
 """Routing protocol number of the routes that BGP taught: they are dumped, and verified, apart from the others."""
 

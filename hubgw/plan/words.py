@@ -44,7 +44,9 @@ _ELEMENTS = {
     "no_default": "default route closed to",
     "not_in_fib": "source accepted while its tunnel is out of the routing table:",
     "ports": "virtual network interface",
+    "siblings": "source accepted that is routed through the site's other tunnel:",
     "underlay": "underlay interface",
+    "vrf_mark": "VRF of the sources from",
 }
 
 

@@ -118,12 +118,15 @@ class BgpBranch(ABC):
         )
 
     @contextmanager
-    def undisturbed(self) -> Iterator[None]:
-        """Not one route that it has learned goes or moves in the kernel while the block runs, nor is gone after it."""
+    def undisturbed(self, *, but: str = "no other") -> Iterator[None]:
+        """Not one route that it has learned goes or moves in the kernel while the block runs, nor is gone after it.
+
+        `but` is a prefix that may.
+        """
         before = self.paths()
         with self.node.monitored() as changes:
             yield
         own = (f"proto {self.protocol} ", "proto zebra ")
-        moved = [line for line in changes().splitlines() if any(name in f"{line} " for name in own)]
+        moved = [line for line in changes().splitlines() if any(name in f"{line} " for name in own) and but not in line]
         assert moved == [], "\n".join([f"{self.node.name}:", *moved])
         assert self.paths() == before

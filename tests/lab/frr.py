@@ -14,6 +14,7 @@ from tests.lab.waiting import wait_for
 
 _CONF: Final = """\
 log file {log} informational
+bgp as-path access-list OWN permit ^$
 router bgp {asn}
  bgp router-id {address}
  no bgp ebgp-requires-policy
@@ -22,7 +23,7 @@ router bgp {asn}
  bgp graceful-restart preserve-fw-state
  timers bgp {keepalive} {hold}
 {sessions} address-family ipv4 unicast
-{networks}  maximum-paths 2
+{filters}{networks}  maximum-paths 2
  exit-address-family
 """
 _SESSION: Final = """\
@@ -59,6 +60,8 @@ class Frr(BgpBranch):
                 sessions="".join(
                     _SESSION.format(hub=hub, asn=HUB_ASN, address=self.address, retry=RETRY) for hub in HUB
                 ),
+                # What it learned from one instance is not for the other.
+                filters="".join(f"  neighbor {hub} filter-list OWN out\n" for hub in HUB),
                 networks="".join(f"  network {prefix}\n" for prefix in (self.lan, *sorted(self._announced))),
             )
         )

@@ -109,6 +109,10 @@ def _tell(received: list[tuple[float, int, int]]) -> dict[str, object]:
         highest[flow] = max(sequence, highest.get(flow, -1))
     times = [moment for moment, _, _ in received]
     gaps = [later - earlier for earlier, later in pairwise(times)]
+    of_flows: dict[int, list[float]] = {}
+    for moment, flow, _ in received:
+        of_flows.setdefault(flow, []).append(moment)
+    flow_gaps = [later - earlier for moments in of_flows.values() for earlier, later in pairwise(moments)]
     per_flow: dict[str, int] = {}
     for flow, _ in seen:
         per_flow[str(flow)] = per_flow.get(str(flow), 0) + 1
@@ -117,6 +121,7 @@ def _tell(received: list[tuple[float, int, int]]) -> dict[str, object]:
         "reordered": reordered,
         "duplicated": duplicated,
         "longest_gap": max(gaps, default=0.0),
+        "flow_gap": max(flow_gaps, default=0.0),
     }
 
 

@@ -21,13 +21,18 @@ EDGE = 5.0  # seconds of traffic before and after an event
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """One direction's outcome; `longest_gap` in seconds, `rate` in packets per second."""
+    """One direction's outcome; `rate` in packets per second, gaps in seconds.
+
+    In the `longest_gap` nothing came at all; the `flow_gap` is the longest of any one flow: of those that rode a tunnel
+    that died, while the others went on.
+    """
 
     sent: int
     received: int
     reordered: int
     duplicated: int
     longest_gap: float
+    flow_gap: float
     rate: float
     flows_seen: int
 
@@ -140,6 +145,7 @@ def _way(sender: dict[str, object], receiver: dict[str, object]) -> Way:
         reordered=int(str(receiver["reordered"])),
         duplicated=int(str(receiver["duplicated"])),
         longest_gap=float(str(receiver["longest_gap"])),
+        flow_gap=float(str(receiver["flow_gap"])),
         rate=sum(sent) / float(str(sender["seconds"])),
         flows_seen=len(received),
     )

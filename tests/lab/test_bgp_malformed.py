@@ -40,6 +40,7 @@ WITHDRAWN: Final[dict[str, Sequence[bytes]]] = {
     "AS_PATH with a segment that overruns it": (ORIGIN, _ases(_segment(2, 5, ASN)), NEXT_HOP),
     "AS_PATH with an octet after its last segment": (ORIGIN, _ases(_segment(2, 1, ASN), b"\x02"), NEXT_HOP),
     "AS_PATH with a segment of no AS": (ORIGIN, _ases(_segment(2, 0)), NEXT_HOP),
+    "AS_PATH with AS 0 (RFC 7607)": (ORIGIN, path(ASN, 0), NEXT_HOP),
     "AS_PATH missing": (ORIGIN, NEXT_HOP),
     "NEXT_HOP of five octets": (ORIGIN, PATH, attribute(3, bytes(5))),
     "NEXT_HOP missing": (ORIGIN, PATH),

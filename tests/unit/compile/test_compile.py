@@ -3,6 +3,7 @@
 import random
 from collections.abc import Mapping
 from ipaddress import IPv4Network
+from itertools import permutations
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from hubgw.plan.types import (
     RULES,
     SESSIONS,
     TABLES,
+    VRF_MARKS,
     Element,
     Group,
     IkeConnection,
@@ -84,7 +86,7 @@ def test_names_and_numbers_are_ours(world: World) -> None:
                 assert obj.table in TABLES or obj.table in SESSIONS
             case Rule():
                 assert obj.priority in RULES
-                assert not obj.table or obj.table == obj.uid
+                assert obj.table in {0, obj.uid, TABLES.start + obj.fwmark - VRF_MARKS.start}
             case Speaker():
                 assert obj.uid in SESSIONS
             case Tunnel(name, if_id):
@@ -95,6 +97,20 @@ def test_names_and_numbers_are_ours(world: World) -> None:
                 members = [member for tier in tiers for member in tier]
                 assert members and len(set(members)) == len(members)
                 assert GROUPS[0] not in members
+
+
+@given(worlds())
+def test_a_tunnel_has_its_sites_others_for_siblings_and_no_one_elses(world: World) -> None:
+    plan, _ = plan_of(world.inventory())
+    vrfs = {obj.name: obj for obj in plan.objects if isinstance(obj, Vrf)}
+    vrf_of = {obj.name: vrfs[obj.vrf] for obj in plan.objects if isinstance(obj, Tunnel)}
+    pairs = {obj.item for obj in plan.objects if isinstance(obj, Element) and obj.set == "siblings"}
+    assert pairs == {
+        (one.name, other.name) for one, other in permutations(plan.tunnels, 2) if one.connection == other.connection
+    }
+    marks = {obj.item[0]: int(obj.value) for obj in plan.objects if isinstance(obj, Element) and obj.set == "vrf_mark"}
+    tables = {obj.fwmark: obj.table for obj in plan.objects if isinstance(obj, Rule) and obj.fwmark in VRF_MARKS}
+    assert {name: tables[mark] for name, mark in marks.items()} == {name: vrf.table for name, vrf in vrf_of.items()}
 
 
 @given(worlds())
