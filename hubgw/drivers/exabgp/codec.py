@@ -18,9 +18,9 @@ from hubgw.drivers.exabgp.errors import (
     SessionReset,
     Subcode,
 )
+from hubgw.drivers.exabgp.message import HEADER, ROUTE_REFRESH, UPDATE, message
 from hubgw.drivers.exabgp.prefixes import unpack, unpack_into
 from hubgw.drivers.exabgp.received import AttributeParser
-from hubgw.drivers.exabgp.updates import HEADER, ROUTE_REFRESH, UPDATE, message
 from hubgw.plan.bgp import Nlri
 
 _CACHED: Final = 16384  # blocks of attributes: about what a hundred thousand routes of the Internet have

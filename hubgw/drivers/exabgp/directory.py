@@ -30,6 +30,7 @@ _PASSWORD: Final = re.compile(r"[!$-&(-:<-\[\]-z|~]{1,80}", re.ASCII)
 CONF: Final = "exabgp.conf"
 NEIGHBORS: Final = "neighbors.json"
 SOCKETS: Final = "sockets"
+ADAPTER_SOCKET: Final = f"{SOCKETS}/helper.sock"
 AGENT_SOCKET: Final = f"{SOCKETS}/agent.sock"
 
 

@@ -6,12 +6,13 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+from hubgw.drivers.exabgp.message import CEASE
+
 OUR_RESTART: Final = 120  # seconds that a peer may take to come back after ExaBGP, or this process, ended
 REFRESHED: Final = 60  # seconds after which a peer that cannot mark the end of a refresh has told all
 _TOLD: Final = 60  # the same once its session is up, of a peer without graceful restart: it may never say End-of-RIB
 LONGEST_TELLING: Final = 180  # the same of a peer with it, which may have to learn its routes first
 
-CEASE: Final = 6
 MAXIMUM_PREFIXES: Final = 1  # subcodes of Cease (RFC 4486)
 ADMINISTRATIVE_RESET: Final = 4
 

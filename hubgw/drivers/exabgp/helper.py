@@ -12,18 +12,19 @@ import socket
 import struct
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from hubgw.drivers.exabgp.directory import AGENT_SOCKET, NEIGHBORS, SOCKETS, decode
+from hubgw.drivers.exabgp.directory import ADAPTER_SOCKET, AGENT_SOCKET, NEIGHBORS, decode
 from hubgw.drivers.exabgp.exchange import Exchange
 from hubgw.drivers.exabgp.frames import FrameError, Kind, frame
 from hubgw.drivers.exabgp.outgoing import Clock
 from hubgw.drivers.exabgp.stream import Stream, StreamLostError
+from hubgw.plan.types import Neighbor, Speaker
 
 LOG = logging.getLogger("hubgw")
 
-ADAPTER_SOCKET: Final = f"{SOCKETS}/helper.sock"
 AGENT_BOUND: Final = 32 * 1024 * 1024  # octets that wait for an agent beyond those that it begins with
 ADAPTER_BOUND: Final = 512 * 1024 * 1024  # ExaBGP always reads; more than this is a fault
 _TICK: Final = 0.25  # seconds
@@ -36,7 +37,7 @@ class Helper:
     def __init__(self, directory: Path, agent_bound: int = AGENT_BOUND) -> None:
         self._directory = directory
         self._agent_bound = agent_bound
-        speaker, neighbors = decode((directory / NEIGHBORS).read_text(encoding="utf-8"))
+        speaker, neighbors = self._configuration()
         clock = Clock(time.monotonic, time.time)
         self._exchange = Exchange(speaker, neighbors, clock, f"{os.getpid()}-{time.time():.6f}")
         self._speaker = speaker.name
@@ -58,6 +59,9 @@ class Helper:
                 due = time.monotonic() + _TICK
             self._exchange.settle()
             self._send()
+
+    def _configuration(self) -> tuple[Speaker, list[Neighbor]]:
+        return decode((self._directory / NEIGHBORS).read_text(encoding="utf-8"))
 
     def _listen(self, path: Path) -> socket.socket:
         path.unlink(missing_ok=True)
@@ -110,7 +114,7 @@ class Helper:
     def _reload(self) -> None:
         """Takes the configuration anew, and has ExaBGP do the same; what cannot be read changes nothing."""
         try:
-            speaker, neighbors = decode((self._directory / NEIGHBORS).read_text(encoding="utf-8"))
+            speaker, neighbors = self._configuration()
         except (OSError, ValueError) as error:
             LOG.warning("bgp.reload speaker=%s reason=%s", self._speaker, error, extra={"event": "bgp.reload"})
             return
@@ -121,20 +125,17 @@ class Helper:
         outgoing = self._exchange.outgoing
         to_agent, outgoing.agent = outgoing.agent, []
         to_adapter, outgoing.adapter = outgoing.adapter, []
-        if self._adapter:
+        self._put(self._adapter, to_adapter, self._drop_adapter)
+        self._put(self._agent, to_agent, self._drop_agent)
+
+    def _put(self, stream: Stream | None, frames: list[bytes], drop: Callable[[str], None]) -> None:
+        if stream:
             try:
-                self._adapter.put(to_adapter)
+                stream.put(frames)
             except StreamLostError as error:
-                self._drop_adapter(str(error))
+                drop(str(error))
             else:
-                self._watch(self._adapter)
-        if self._agent:
-            try:
-                self._agent.put(to_agent)
-            except StreamLostError as error:
-                self._drop_agent(str(error))
-            else:
-                self._watch(self._agent)
+                self._watch(stream)
 
     def _register(self, connected: socket.socket, bound: int) -> Stream:
         self._selector.register(connected, selectors.EVENT_READ)
@@ -150,18 +151,17 @@ class Helper:
             self._close(self._adapter)
             self._adapter = None
             self._exchange.adapter_lost()
-            LOG.warning(
-                "bgp.adapter speaker=%s state=lost reason=%s", self._speaker, reason, extra={"event": "bgp.adapter"}
-            )
+            self._tell_lost("bgp.adapter", reason)
 
     def _drop_agent(self, reason: str) -> None:
         if self._agent:
             self._close(self._agent)
             self._agent = None
             self._exchange.agent_lost()
-            LOG.warning(
-                "bgp.agent speaker=%s state=lost reason=%s", self._speaker, reason, extra={"event": "bgp.agent"}
-            )
+            self._tell_lost("bgp.agent", reason)
+
+    def _tell_lost(self, event: str, reason: str) -> None:
+        LOG.warning("%s speaker=%s state=lost reason=%s", event, self._speaker, reason, extra={"event": event})
 
     def _close(self, stream: Stream) -> None:
         self._selector.unregister(stream.socket)

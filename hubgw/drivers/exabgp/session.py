@@ -15,7 +15,6 @@ from hubgw.drivers.exabgp.feed import Feed
 from hubgw.drivers.exabgp.frames import Kind, pack_peer
 from hubgw.drivers.exabgp.graceful import (
     ADMINISTRATIVE_RESET,
-    CEASE,
     LONGEST_TELLING,
     MAXIMUM_PREFIXES,
     OUR_RESTART,
@@ -25,6 +24,7 @@ from hubgw.drivers.exabgp.graceful import (
     kept_for,
     still_forwards,
 )
+from hubgw.drivers.exabgp.message import CEASE
 from hubgw.drivers.exabgp.outgoing import Clock, Outgoing
 from hubgw.drivers.exabgp.shown import Shown
 from hubgw.drivers.exabgp.updates import BEGIN_OF_REFRESH, END_OF_REFRESH, REQUEST, route_refresh

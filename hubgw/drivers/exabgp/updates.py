@@ -7,26 +7,15 @@ from typing import Final
 
 from hubgw.drivers.exabgp.as4 import narrowed
 from hubgw.drivers.exabgp.attributes import TRANSITIVE, Code, canonical, items
+from hubgw.drivers.exabgp.message import HEADER, LONGEST, ROUTE_REFRESH, UPDATE, message
 from hubgw.drivers.exabgp.prefixes import pack
 from hubgw.plan.bgp import Nlri
-
-MARKER: Final = b"\xff" * 16
-HEADER: Final = 19  # octets
-MAX_MESSAGE: Final = 4096  # octets; extended messages are not negotiated
-
-UPDATE: Final = 2
-ROUTE_REFRESH: Final = 5
 
 REQUEST: Final = 0  # subtypes of ROUTE-REFRESH (RFC 7313)
 BEGIN_OF_REFRESH: Final = 1
 END_OF_REFRESH: Final = 2
 
 _LARGEST_NLRI: Final = 5
-
-
-def message(kind: int, body: bytes) -> bytes:
-    """Returns one BGP message."""
-    return MARKER + struct.pack("!HB", HEADER + len(body), kind) + body
 
 
 END_OF_RIB: Final = message(UPDATE, bytes(4))
@@ -48,7 +37,7 @@ def announcements(wire: bytes, nlris: Sequence[Nlri], next_hop: IPv4Address, asn
     if not asn4:
         attributes = [narrow for one in attributes for narrow in narrowed(*one)]
     block = canonical((*attributes, (TRANSITIVE, Code.NEXT_HOP, next_hop.packed)))
-    room = MAX_MESSAGE - HEADER - 4 - len(block)
+    room = LONGEST - HEADER - 4 - len(block)
     if room < _LARGEST_NLRI:
         return withdrawals(nlris)
     before = struct.pack("!HH", 0, len(block)) + block
@@ -57,7 +46,7 @@ def announcements(wire: bytes, nlris: Sequence[Nlri], next_hop: IPv4Address, asn
 
 def withdrawals(nlris: Sequence[Nlri]) -> list[bytes]:
     """Returns the UPDATEs that withdraw prefixes."""
-    fields = _fields(nlris, MAX_MESSAGE - HEADER - 4)
+    fields = _fields(nlris, LONGEST - HEADER - 4)
     return [message(UPDATE, struct.pack("!H", len(field)) + field + bytes(2)) for field in fields]
 
 

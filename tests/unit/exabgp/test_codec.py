@@ -12,7 +12,8 @@ from hubgw.drivers.exabgp.as_path import merged, packed
 from hubgw.drivers.exabgp.attributes import OPTIONAL, PARTIAL, TRANSITIVE, Code, canonical, exported, items, parsed
 from hubgw.drivers.exabgp.codec import Decoder, Refresh, Update
 from hubgw.drivers.exabgp.errors import SessionReset
-from hubgw.drivers.exabgp.updates import END_OF_RIB, MAX_MESSAGE, UPDATE, announcements, message, withdrawals
+from hubgw.drivers.exabgp.message import LONGEST, UPDATE, message
+from hubgw.drivers.exabgp.updates import END_OF_RIB, announcements, withdrawals
 from hubgw.plan.bgp import AS_SEQUENCE, AS_SET, Nlri, Segment, nlri
 
 OWN = IPv4Address("10.1.0.4")
@@ -105,8 +106,8 @@ def test_as_few_messages_as_fit() -> None:
     nlris = [nlri(IPv4Network((0x14000000 + (number << 8), 24))) for number in range(3000)]
     wire = exported(None, 65001) or b""
     for messages, header in ((announcements(wire, nlris, PEER, True), 23 + 20), (withdrawals(nlris), 23)):
-        assert all(len(one) <= MAX_MESSAGE for one in messages)
-        assert len(messages) == -(-3000 * 4 // ((MAX_MESSAGE - header) // 4 * 4))
+        assert all(len(one) <= LONGEST for one in messages)
+        assert len(messages) == -(-3000 * 4 // ((LONGEST - header) // 4 * 4))
 
 
 def test_attributes_that_no_message_has_room_for_withdraw() -> None:

@@ -10,7 +10,7 @@ import pytest
 from hubgw.drivers.exabgp.attributes import items, parsed
 from hubgw.drivers.exabgp.codec import Decoder, Refresh, Update
 from hubgw.drivers.exabgp.errors import SessionReset
-from hubgw.drivers.exabgp.updates import ROUTE_REFRESH, UPDATE, message
+from hubgw.drivers.exabgp.message import ROUTE_REFRESH, UPDATE, message
 
 OWN = IPv4Address("10.1.0.4")
 PEER = bytes((10, 200, 0, 1))

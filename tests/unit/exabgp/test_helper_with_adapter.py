@@ -14,7 +14,8 @@ from hubgw.drivers.exabgp.codec import Decoder, Update
 from hubgw.drivers.exabgp.directory import encode
 from hubgw.drivers.exabgp.events import ADVERTISED, advertise
 from hubgw.drivers.exabgp.frames import Kind, pack_peer, take_block
-from hubgw.drivers.exabgp.updates import END_OF_RIB, announcements, message, route_refresh
+from hubgw.drivers.exabgp.message import message
+from hubgw.drivers.exabgp.updates import END_OF_RIB, announcements, route_refresh
 from hubgw.plan.bgp import Nlri
 from tests.unit.exabgp.bgp import ENHANCED, IPV4_UNICAST, REFRESH, RawPeer, Rig, asn4, graceful, rig, wait_for
 from tests.unit.exabgp.exchanged import nlris

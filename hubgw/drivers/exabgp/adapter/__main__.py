@@ -24,10 +24,12 @@ from hubgw.drivers.exabgp import conf
 from hubgw.drivers.exabgp.adapter import inside
 from hubgw.drivers.exabgp.adapter.channel import Channel
 from hubgw.drivers.exabgp.adapter.inside import Peer
-from hubgw.drivers.exabgp.adapter.messages import CEASE, Notification
+from hubgw.drivers.exabgp.adapter.messages import Notification
 from hubgw.drivers.exabgp.adapter.outbox import Farewell
 from hubgw.drivers.exabgp.adapter.tcp import Listener
+from hubgw.drivers.exabgp.directory import ADAPTER_SOCKET, CONF
 from hubgw.drivers.exabgp.frames import Kind, document
+from hubgw.drivers.exabgp.message import CEASE
 
 _LOG: Final = logging.getLogger("hubgw.drivers.exabgp.adapter")
 
@@ -83,8 +85,8 @@ class Adapter:
 
     def __init__(self, directory: Path) -> None:
         self.processes = Processes()
-        self.channel = Channel(directory / "sockets" / "helper.sock", self._welcome)
-        self._conf = directory / "exabgp.conf"
+        self.channel = Channel(directory / ADAPTER_SOCKET, self._welcome)
+        self._conf = directory / CONF
         self._digest = ""
         self._refused = ""
         self._peers: dict[bytes, Peer] = {}

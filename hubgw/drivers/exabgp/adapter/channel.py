@@ -31,10 +31,6 @@ class Channel:
         self._moved = 0.0
 
     @property
-    def connected(self) -> bool:
-        return self._socket is not None
-
-    @property
     def full(self) -> bool:
         """Whether more waits for the helper than should; it is taken up again or cut off within seconds."""
         return self._outbox.size > _FULL

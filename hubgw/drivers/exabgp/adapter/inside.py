@@ -43,9 +43,10 @@ from exabgp.reactor.peer import ACTION
 from hubgw.drivers.exabgp import conf
 from hubgw.drivers.exabgp.adapter import tcp
 from hubgw.drivers.exabgp.adapter.channel import Channel
-from hubgw.drivers.exabgp.adapter.messages import CEASE, KEEPALIVE_MESSAGE, Notification, cut
+from hubgw.drivers.exabgp.adapter.messages import KEEPALIVE_MESSAGE, Notification, cut
 from hubgw.drivers.exabgp.adapter.outbox import Outbox
 from hubgw.drivers.exabgp.frames import Kind, document, frame, pack_peer
+from hubgw.drivers.exabgp.message import CEASE
 
 _IPV4: Final = (AFI.ipv4, SAFI.unicast)
 _DIAL: Final = 5.0  # seconds for a TCP connection: once a tunnel is up, a new SYN comes before a repeated one

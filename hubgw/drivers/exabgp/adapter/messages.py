@@ -1,16 +1,22 @@
 """Octets of a BGP session <-> whole messages, and NOTIFICATIONs in words. No I/O, and no look inside an UPDATE."""
 
-import struct
 from dataclasses import dataclass
 from typing import Final
 
-MARKER: Final = b"\xff" * 16
-HEADER: Final = 19  # octets (RFC 4271, 4.1)
-LONGEST: Final = 4096
+from hubgw.drivers.exabgp.message import (
+    CEASE,
+    HEADER,
+    KEEPALIVE,
+    LONGEST,
+    MARKER,
+    NOTIFICATION,
+    OPEN,
+    ROUTE_REFRESH,
+    UPDATE,
+    message,
+)
 
-OPEN, UPDATE, NOTIFICATION, KEEPALIVE, ROUTE_REFRESH = range(1, 6)
-
-KEEPALIVE_MESSAGE: Final = MARKER + struct.pack("!HB", HEADER, KEEPALIVE)
+KEEPALIVE_MESSAGE: Final = message(KEEPALIVE)
 
 # RFC 4271, 6.1 and RFC 2918: the shortest and the longest message of each type.
 _LENGTHS: Final = {
@@ -21,7 +27,6 @@ _LENGTHS: Final = {
     ROUTE_REFRESH: (23, 23),
 }
 
-CEASE: Final = 6
 _SHUTDOWN: Final = {(CEASE, 2), (CEASE, 4)}
 _HARD_RESET: Final = (CEASE, 9)
 
@@ -113,8 +118,7 @@ class Notification:
     @property
     def message(self) -> bytes:
         """The whole message."""
-        body = bytes((self.code, self.subcode)) + self.data
-        return MARKER + struct.pack("!HB", HEADER + len(body), NOTIFICATION) + body
+        return message(NOTIFICATION, bytes((self.code, self.subcode)) + self.data)
 
     @property
     def _inner(self) -> "Notification | None":
