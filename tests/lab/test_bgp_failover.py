@@ -33,6 +33,12 @@ def _nexthops(bgp: BgpLab, connection: str, prefix: str) -> list[str]:
     )
 
 
+def _wait_used_again(bgp: BgpLab, connection: str, prefix: str, tunnels: list[str]) -> None:
+    bgp.wait_ready()
+    # What the branch announces comes after what it learns.
+    wait_for("both are used again", lambda: sorted(_nexthops(bgp, connection, prefix)) == sorted(tunnels))
+
+
 def test_a_black_holed_tunnel_takes_its_own_session_and_traffic_moves(bgp: BgpLab) -> None:
     hub, branch = bgp.lab.hub, bgp.lab.branches["br4"]
     tunnels = [hub.tunnel("branch4", instance)["name"] for instance in (0, 1)]
@@ -51,8 +57,7 @@ def test_a_black_holed_tunnel_takes_its_own_session_and_traffic_moves(bgp: BgpLa
         bgp.bird.wait_learned(bgp.frr.lan)
     assert outcome.there is not None and outcome.back is not None
     assert max(outcome.there.flow_gap, outcome.back.flow_gap) < DETECTED + 15
-    bgp.wait_ready()
-    assert sorted(_nexthops(bgp, "branch4", bgp.frr.lan)) == sorted(tunnels)
+    _wait_used_again(bgp, "branch4", bgp.frr.lan, tunnels)
     assert bgp.frr.session(1).drops == drops[1], "the other session stood it all"
     assert [bgp.bird.session(instance).drops for instance in (0, 1)] == others
 
@@ -73,8 +78,7 @@ def test_a_session_that_is_shut_moves_traffic_to_the_other_tunnel(bgp: BgpLab, d
         assert outcome.lost == 0, str(outcome)
     finally:
         router.shut(1, down=False)
-    bgp.wait_ready()
-    wait_for("both are used again", lambda: sorted(_nexthops(bgp, connection, router.lan)) == sorted(tunnels))
+    _wait_used_again(bgp, connection, router.lan, tunnels)
 
 
 @pytest.mark.parametrize("daemon", ["frr", "bird"])
