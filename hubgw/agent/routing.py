@@ -190,12 +190,17 @@ class Routing:
             self._end_replays()
 
     async def _begin(self, plan: Plan) -> None:
-        """Finds what stands from before: it stays until each peer has told all, and so do its groups."""
+        """Finds what stands from before: it stays until each peer has told all, and so do its groups.
+
+        Of a peer that has nothing to tell its helper says Flushed as soon as it knows. Where nothing stands, nobody is
+        waited for.
+        """
         seen = await self._netlink.observe_learned()
         self._groups = {tiers for table in plan.route_tables for tiers in seen.get(table.table, {}).values() if tiers}
         self._awaited = {}
         for peer in plan.peers:
-            self._awaited.setdefault(peer.table, set()).add(peer.key)
+            if seen.get(peer.table):
+                self._awaited.setdefault(peer.table, set()).add(peer.key)
 
     def _take_all(self, events: Iterable[Event]) -> Iterator[Delta]:
         # A peer may announce a hundred thousand prefixes of as many attributes: what follows is derived once.
@@ -234,8 +239,6 @@ class Routing:
     def _note_session(self, state: PeerState) -> None:
         if (speaker := self._speakers.get(state.peer[0])) is None:
             return
-        if state.state != "established" and not state.stale and speaker.connected:
-            self._has_told_all(state.peer)
         self._sessions.note(state, certain=speaker.connected)
 
     def _has_told_all(self, peer: PeerKey) -> None:
@@ -310,11 +313,29 @@ class Routing:
 
     def _announce(self, out: Mapping[int, Mapping[Nlri, Out | None]]) -> None:
         for table, outs in out.items():
-            gone = [prefix for prefix, entry in outs.items() if entry is None]
-            for name, speaker in self._speakers.items():
-                if speaker.table == table:
-                    self._advertise(name, table, {p: entry for p, entry in outs.items() if entry is not None})
-                    self._withdraw(name, gone)
+            self._tell([name for name, speaker in self._speakers.items() if speaker.table == table], table, outs)
+
+    def _tell(self, speakers: Collection[str], table: int, outs: Mapping[Nlri, Out | None]) -> None:
+        """Tells these speakers of a table what they announce now, and no longer."""
+        groups: dict[Out, list[Nlri]] = {}
+        gone: list[Nlri] = []
+        for prefix, entry in outs.items():
+            if entry is None:
+                gone.append(prefix)
+            else:
+                groups.setdefault(entry, []).append(prefix)
+        advertised: list[tuple[bytes, list[str], list[Nlri]]] = []
+        for out, prefixes in groups.items():
+            wire = _exported(out.attributes, self._asns[table])
+            if wire is None:
+                gone += prefixes
+            else:
+                advertised.append((wire, sorted(out.excluded), prefixes))
+        for name in speakers:
+            for wire, excluded, prefixes in advertised:
+                self._exabgp.advertise(name, wire, excluded, prefixes)
+                self._speakers[name].held.difference_update(prefixes)
+            self._withdraw(name, gone)
 
     def _withdraw(self, name: str, prefixes: Collection[Nlri]) -> None:
         speaker = self._speakers[name]
@@ -323,25 +344,11 @@ class Routing:
         elif prefixes:
             self._exabgp.withdraw(name, sorted(prefixes))
 
-    def _advertise(self, speaker: str, table: int, outs: Mapping[Nlri, Out]) -> None:
-        groups: dict[Out, list[Nlri]] = {}
-        for prefix, entry in outs.items():
-            groups.setdefault(entry, []).append(prefix)
-        withdrawn: list[Nlri] = []
-        for entry, prefixes in groups.items():
-            wire = _exported(entry.attributes, self._asns[table])
-            if wire is None:
-                withdrawn += prefixes
-            else:
-                self._exabgp.advertise(speaker, wire, sorted(entry.excluded), prefixes)
-                self._speakers[speaker].held.difference_update(prefixes)
-        self._withdraw(speaker, withdrawn)
-
     def _replay(self, speaker: str) -> None:
         """A helper that has just come knows nothing of what we advertise, or what of it holds no longer."""
         self._speakers[speaker].held.clear()
         table = self._speakers[speaker].table
-        self._advertise(speaker, table, self.rib.out(table))
+        self._tell([speaker], table, self.rib.out(table))
 
     def _end_replays(self) -> None:
         """Tells what was held back, and that all was advertised, to who waits for it: what was not is gone by that."""

@@ -86,8 +86,10 @@ def _namespace(name: str) -> Iterator[None]:
 class RawPeer:
     """A session with one instance of the hub. `routes` is what the hub announces, `ends` how many End-of-RIBs came."""
 
-    def __init__(self, branch: Branch, instance: int) -> None:
+    def __init__(self, branch: Branch, instance: int, *, address: str = ADDRESS, hub: str = "") -> None:
+        """`hub` is another of the instance's addresses than the default one."""
         self.instance = instance
+        self._hub = hub or HUB[instance]
         self.routes: set[str] = set()
         self.ends = 0
         self.received: list[tuple[int, bytes]] = []
@@ -95,12 +97,12 @@ class RawPeer:
         self.closed = False
         with _namespace(branch.node.namespace):
             self._socket = socket.socket()
-        self._socket.bind((ADDRESS, 0))
+        self._socket.bind((address, 0))
         self._thread = threading.Thread(target=self._read, daemon=True)
 
     def password(self, text: str) -> None:
         """Signs every segment (RFC 2385)."""
-        address = struct.pack("=HH4s120x", socket.AF_INET, 0, IPv4Address(HUB[self.instance]).packed)
+        address = struct.pack("=HH4s120x", socket.AF_INET, 0, IPv4Address(self._hub).packed)
         key = struct.pack("=BBHI80s", 0, 0, len(text), 0, text.encode())
         self._socket.setsockopt(socket.IPPROTO_TCP, _TCP_MD5SIG, address + key)
 
@@ -114,7 +116,7 @@ class RawPeer:
             OSError: nobody answers, or the hub refuses.
         """
         self._socket.settimeout(seconds)
-        self._socket.connect((HUB[self.instance], 179))
+        self._socket.connect((self._hub, 179))
         self._socket.settimeout(None)
         self._thread.start()
 

@@ -126,6 +126,33 @@ def test_a_killed_speaker_is_not_missed(bgp: BgpLab, service: str) -> None:
         assert [bgp.frr.session(instance).drops for instance in (0, 1)] == drops, "no session was touched"
 
 
+def test_all_that_is_killed_at_once_is_not_missed(bgp: BgpLab) -> None:
+    """A helper and an agent that both begin know nothing: what stands is kept until the peers have told."""
+    hub = bgp.lab.hub
+    names = [hub.speaker("hub1", instance) + suffix for instance in (0, 1) for suffix in ("", "-helper")]
+    with bgp.frr.undisturbed(), bgp.bird.undisturbed(), _to_branch(bgp, bgp.frr) as outcome:
+        before = [hub.pid(name) for name in names]
+        assert all(before)
+        hub.kill_agent(signal.SIGKILL)
+        for pid in before:
+            os.kill(pid, signal.SIGKILL)
+        hub.start_agent()
+        wait_for(
+            "they run again", lambda: all(hub.pid(n) not in {0, old} for n, old in zip(names, before, strict=True))
+        )
+        hub.wait_sessions("branch4", "branch5")
+        # The raw peer has no session, and might have kept routes: for two minutes nobody can know.
+        wait_for(
+            "the branches are told all again",
+            lambda: all(
+                hub.peer(name, instance)["advertised"] for name in ("branch4", "branch5") for instance in (0, 1)
+            ),
+            180,
+        )
+        bgp.wait_ready()
+    assert outcome.lost == 0, str(outcome)
+
+
 def test_a_killed_agent_touches_no_session_and_loses_no_route(bgp: BgpLab) -> None:
     hub = bgp.lab.hub
     routers = (bgp.frr, bgp.bird, bgp.twin)

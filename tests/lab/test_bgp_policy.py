@@ -9,7 +9,7 @@ import pytest
 
 from tests.lab.bgp_topology import RAW, BgpLab
 from tests.lab.raw_peer import ASN, GOOD, NEXT_HOP, ORIGIN, RawPeer, attribute, path
-from tests.lab.reach import answer_to, pings
+from tests.lab.reach import Listener, answer_to, marked_packet, pings, send_raw
 from tests.lab.waiting import wait_for
 
 pytestmark = pytest.mark.slow
@@ -61,6 +61,35 @@ def test_what_a_hub_never_takes_is_refused_with_a_reason(bgp: BgpLab) -> None:
         said = hub.run("show", "bgp", "refused", RAW).stdout
         assert "172.30.6.0/24" in said
     bgp.frr.wait_withdrawn("10.48.0.0/12", "172.31.250.0/24")
+
+
+def test_a_worse_path_to_a_supernet_brings_no_source_of_a_virtual_network(bgp: BgpLab) -> None:
+    hub, br5, br7, wide = bgp.lab.hub, bgp.bird.node, bgp.lab.branches["br7"].node, "10.48.0.0/12"
+    tunnel = hub.tunnel(RAW, 0)["name"]
+
+    def admitted() -> str:
+        return hub.node.run("nft", "list", "set", "inet", "hubgw", "not_in_fib").stdout
+
+    br7.ip("route add 10.5.0.1/32 dev t0 table 78")
+    br7.ip("rule add to 10.5.0.1 lookup 78")
+    try:
+        with bgp.raw_session(0) as raw:
+            bgp.bird.announce([wide])
+            raw.announce(wide, attributes=(ORIGIN, path(ASN, ASN, ASN), NEXT_HOP))
+            wait_for("the better path serves", lambda: hub.routes_of("learned", "branch5", 0).get(wide, {}).get("best"))
+            wait_for("the worse one is admitted", lambda: f'"{tunnel}" . {wide}' in admitted())
+            before = hub.tunnel(RAW, 0)["spoofed"]
+            theirs, not_theirs = Listener(br5, "from-10.49"), Listener(br5, "from-10.50")
+            send_raw(br7, marked_packet("10.50.0.99", "10.5.0.1", "from-10.50"), "10.5.0.1", count=7)
+            send_raw(br7, marked_packet("10.49.0.99", "10.5.0.1", "from-10.49"), "10.5.0.1", count=7)
+            wait_for("what is theirs comes", lambda: theirs.heard() >= 7)
+            wait_for("the rest is counted", lambda: hub.tunnel(RAW, 0)["spoofed"] == before + 7)
+            theirs.stop()
+            assert not_theirs.stop() == 0
+    finally:
+        bgp.bird.announce([])
+        br7.ip("rule del to 10.5.0.1 lookup 78")
+        br7.ip("route del 10.5.0.1/32 dev t0 table 78")
 
 
 def test_more_prefixes_than_the_sites_maximum_end_its_session_alone(bgp: BgpLab) -> None:

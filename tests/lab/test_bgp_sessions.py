@@ -1,6 +1,7 @@
 """Sessions with FRR and BIRD over both tunnels, what they teach, who protects them, and that WANs stay apart."""
 
 import json
+from ipaddress import IPv4Address
 
 import pytest
 
@@ -9,7 +10,7 @@ from tests.lab.bgp_topology import RAW, BgpLab
 from tests.lab.capture import capture
 from tests.lab.node import Node
 from tests.lab.probes import FLOWS, traffic
-from tests.lab.raw_peer import RawPeer
+from tests.lab.raw_peer import ADDRESS, ASN, ORIGIN, RawPeer, attribute, path
 from tests.lab.reach import Listener, marked_packet, pings, send_raw
 from tests.lab.waiting import wait_for
 
@@ -165,6 +166,50 @@ def test_a_password_admits_who_has_it_alone(bgp: BgpLab) -> None:
         assert right not in hub.run("show", "bgp", "peers", "--json").stdout
     finally:
         hub.run("delete", f"settings/{RAW}", "--yes")
+
+
+def test_a_link_local_peer_has_the_instances_custom_addresses(bgp: BgpLab) -> None:
+    """Azure's APIPA peering: addresses of 169.254.21.0/24 at both ends, the branch connects."""
+    hub, br7, theirs = bgp.lab.hub, bgp.lab.branches["br7"], "169.254.21.7"
+    ours = ("169.254.21.1", "169.254.21.5")
+    attributes = (ORIGIN, path(ASN), attribute(3, IPv4Address(theirs).packed))
+    for instance, address in enumerate(ours):
+        br7.node.ip(f"addr add {theirs} peer {address}/32 dev t{instance}")
+    try:
+        hub.apply_text(_custom(theirs, *ours))
+        wait_for("the hub waits for it", lambda: _waiting(bgp) == [(address, "Idle") for address in ours])
+        peers = [RawPeer(br7, instance, address=theirs, hub=address) for instance, address in enumerate(ours)]
+        with peers[0], peers[1]:
+            for peer in peers:
+                peer.connect()
+                peer.open()
+                peer.announce("172.30.9.0/24", attributes=attributes)
+            tunnels = sorted(hub.tunnel(RAW, instance)["name"] for instance in (0, 1))
+            wait_for("used over both tunnels", lambda: _ways(bgp, "172.30.9.0/24") == tunnels)
+            wait_for("told the other branches' prefixes", lambda: all(bgp.frr.lan in peer.routes for peer in peers))
+    finally:
+        hub.apply_text(_custom(ADDRESS))
+        for instance, address in enumerate(ours):
+            br7.node.ip(f"addr del {theirs} peer {address}/32 dev t{instance}")
+        bgp.wait_ready()
+
+
+def _custom(peer: str, *ours: str) -> str:
+    instances = [f"{{ipconfigurationId: Instance{i}, customBgpIpAddresses: [{one}]}}" for i, one in enumerate(ours)]
+    settings = f"{{bgpPeeringAddresses: [{', '.join(instances)}]}}"
+    return (
+        f"type: vpnGateways\nname: gw1\nproperties: {{bgpSettings: {settings}}}\n---\n"
+        f"type: vpnSites\nname: {RAW}\nproperties: {{bgpProperties: {{asn: {ASN}, bgpPeeringAddress: {peer}}}}}\n"
+    )
+
+
+def _waiting(bgp: BgpLab) -> list[tuple[str, str]]:
+    peers = [bgp.lab.hub.peer(RAW, instance) for instance in (0, 1)]
+    return [(peer["localAddress"], peer["state"]) for peer in peers]
+
+
+def _ways(bgp: BgpLab, prefix: str) -> list[str]:
+    return next((sorted(route["nexthops"]) for route in bgp.lab.hub.show("route") if route["prefix"] == prefix), [])
 
 
 def test_ttl_security_admits_a_neighbour_alone(bgp: BgpLab) -> None:

@@ -1,7 +1,8 @@
 """What the adapter and the agent of one speaker say -> what each of them is told. Pure state; the clock is injected.
 
 Frames of one batch are taken one by one; `settle` then sends what they changed of Adj-RIB-Out, grouped by attributes.
-No peer gets anything before the agent has said once that all was advertised, so that End-of-RIB is true.
+No peer that keeps what it has is told anything before the agent has said once that all was advertised, so that
+End-of-RIB is true.
 """
 
 import json
@@ -190,8 +191,9 @@ class Exchange:
         now = self._clock.monotonic()
         if session.due is Due.ASKED:
             return now >= self._asked_at.get(session.packed, 0.0)
-        # A peer that was up before us keeps what it has until it is known what it shall have.
-        return self._advertised or (session.due is Due.CAME_UP and now >= self._waits_until)
+        # One that was up before us, or restarts gracefully, keeps what it has until it is known what it shall have;
+        # another that has just come up has nothing.
+        return self._advertised or (session.due is Due.CAME_UP and (not session.graceful or now >= self._waits_until))
 
     def _send_table(self, session: Session, due: Due) -> None:
         variant = Variant(session.neighbor.local_address, session.asn4)

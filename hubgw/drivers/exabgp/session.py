@@ -77,6 +77,11 @@ class Session:
         return self._decoder is not None
 
     @property
+    def graceful(self) -> bool:
+        """Whether the peer keeps, over the end of its session, what it was told (RFC 4724)."""
+        return bool(self.shown.negotiated and self.shown.negotiated.get("graceful_restart"))
+
+    @property
     def enhanced(self) -> bool:
         """Whether the beginning and the end of a refresh can be marked (RFC 7313)."""
         return bool(self.shown.negotiated and self.shown.negotiated.get("enhanced_refresh"))

@@ -44,7 +44,7 @@ class World:
         self._wait_for_all()
 
     def _wait_for_all(self) -> None:
-        self.awaited, self.started = set(PEERS), self.rig.clock.now
+        self.awaited, self.started = set(PEERS) if self.kernel() else set(), self.rig.clock.now
 
     def steps(self) -> list[Step]:
         often = [self.learn, self.withdraw, self.end_of_rib, self.connect, self.tunnel]

@@ -11,7 +11,21 @@ from hubgw.drivers.base import DriverError
 from hubgw.drivers.exabgp.events import Began, EndOfRib, Event, Flushed, Lost, PeerState, SpeakerState
 from hubgw.plan.diff import target
 from hubgw.plan.types import IF_IDS, LEARNED_METRIC, Create, Delete, Route, Tunnels
-from tests.unit.agent.bgp import OWN, PEERS, P, Q, begin, complete, opening, restarted, says, settled, up, withdraws
+from tests.unit.agent.bgp import (
+    OWN,
+    PEERS,
+    P,
+    Q,
+    begin,
+    complete,
+    opening,
+    restarted,
+    says,
+    settled,
+    up,
+    with_tunnels,
+    withdraws,
+)
 from tests.unit.agent.rig import BGP, BRANCH1, BRANCH2, SPEAKERS, TABLE, Rig, run, until
 
 A, C = IF_IDS[1], IF_IDS[3]
@@ -146,17 +160,29 @@ def test_what_helpers_tell_before_the_first_pass_is_not_lost(tmp_path: Path) -> 
     run(case())
 
 
-@pytest.mark.parametrize("idle", ["no route to host", ""])
-def test_a_peer_without_a_session_has_nothing_to_tell(tmp_path: Path, idle: str) -> None:
+def test_a_peer_without_a_session_is_waited_for_until_its_helper_knows(tmp_path: Path) -> None:
+    """A helper that has just begun, too, cannot know what a peer that is idle yet will announce."""
+
     async def case() -> None:
         rig = await away(tmp_path)
         for speaker in SPEAKERS:
-            await rig.tell(Began(speaker, "1"), SpeakerState(speaker, bool(idle)))
+            await rig.tell(*opening(speaker))
         for peer in BRANCH2:
-            await rig.tell(PeerState(peer, "idle", reason=idle or "ExaBGP is away"))
+            await rig.tell(PeerState(peer, "idle", attempt="no route to host"))
         await rig.tell(*map(up, BRANCH1), says(BRANCH1[0], P), *map(EndOfRib, BRANCH1))
-        # Where ExaBGP is away, nobody knows whether it has.
-        assert replays(rig) == ([2, 2] if idle else [1, 1])
+        assert replays(rig) == [1, 1]
+        await rig.tell(*map(Flushed, BRANCH2))
+        assert replays(rig) == [2, 2]
+
+    run(case())
+
+
+def test_where_nothing_stands_nobody_is_waited_for(tmp_path: Path) -> None:
+    async def case() -> None:
+        rig = await with_tunnels(tmp_path)
+        for speaker in SPEAKERS:
+            await rig.tell(*opening(speaker))
+        assert replays(rig) == [1, 1]
 
     run(case())
 

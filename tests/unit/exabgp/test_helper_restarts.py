@@ -172,10 +172,10 @@ def test_sessions_that_are_told_again_after_a_reload_go_on(there: Exchanged) -> 
     assert there.to_adapter() == []
 
 
-def test_nothing_is_sent_before_all_was_advertised() -> None:
+def test_nothing_is_sent_to_who_keeps_what_it_has_before_all_was_advertised() -> None:
     there = Exchanged()
     there.hello()
-    there.up()
+    there.up(graceful_restart=GRACEFUL)
     there.session("up", TWO, negotiated=negotiated(), complete=True)
     there.agent()
     there.advertise(nlris(3))
@@ -198,10 +198,22 @@ def test_nothing_is_sent_before_all_was_advertised() -> None:
     assert [there.shown[peer]["advertised"] for peer in (ONE, TWO)] == [5, 6]
 
 
-def test_peers_that_came_up_do_not_wait_for_an_agent_for_ever() -> None:
+def test_a_peer_that_keeps_nothing_is_told_at_once() -> None:
     there = Exchanged()
     there.hello()
     there.up()
+    assert there.to_adapter() == [f"{ONE} EoR"]
+    there.agent()
+    there.advertise(nlris(3))
+    assert there.to_adapter() == [f"{ONE} +3"]
+    there.advertised()
+    assert there.to_adapter() == []
+
+
+def test_peers_that_came_up_do_not_wait_for_an_agent_for_ever() -> None:
+    there = Exchanged()
+    there.hello()
+    there.up(graceful_restart=GRACEFUL)
     there.session("up", TWO, negotiated=negotiated(), complete=True)
     there.pass_(119)
     assert there.to_adapter() == []
