@@ -7,18 +7,18 @@ or a deadline has passed.
 
 import asyncio
 import logging
-import math
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Set
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Set
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import groupby
 
 from hubgw.agent.journal import Journal
 from hubgw.agent.sessions import Sessions
+from hubgw.agent.speakers import Speakers
+from hubgw.agent.untold import PATIENCE, Untold
 from hubgw.drivers.base import DriverError
-from hubgw.drivers.exabgp.attributes import exported, parsed
+from hubgw.drivers.exabgp.attributes import parsed
 from hubgw.drivers.exabgp.driver import ExabgpDriver
 from hubgw.drivers.exabgp.events import (
     Began,
@@ -36,25 +36,9 @@ from hubgw.plan.activate import first_tier_up
 from hubgw.plan.bgp import Nlri, PeerKey, PeerOf, network
 from hubgw.plan.types import Group, Plan, Tiers
 from hubgw.rib.rib import Rib
-from hubgw.rib.types import Admitted, Delta, Out, merge
-
-PATIENCE = 180.0
-"""Seconds for which routes are kept of a speaker that is away, and of a peer that has not told all since our start."""
+from hubgw.rib.types import Admitted, Delta, merge
 
 _attributes = lru_cache(65536)(parsed)
-_exported = lru_cache(65536)(exported)
-
-
-@dataclass(slots=True)
-class _Speaker:
-    """A speaker as it was last heard of. `lost` is when its helper went, or None; `replaying` is true until it has been
-    told that all was advertised; `held` is what is advertised no longer, and it was not told yet."""
-
-    table: int
-    connected: bool = False  # its ExaBGP is there
-    lost: float | None = None
-    replaying: bool = False
-    held: set[Nlri] = field(default_factory=set)
 
 
 class Routing:
@@ -79,10 +63,9 @@ class Routing:
         self._clock = clock
         self._lock = asyncio.Lock()
         self._configured = asyncio.Event()
-        self._started = clock()
-        self._asns: dict[int, int] = {}  # the hub's own, by table
-        self._speakers: dict[str, _Speaker] = {}
-        self._awaited: dict[int, set[PeerKey]] | None = None  # by table, who has not told all since the agent's start
+        self._untold = Untold(fire, clock)
+        self._speakers = Speakers(exabgp, self._untold)
+        self._tables: Set[int] = frozenset()
         self._planned: Set[Tiers] = frozenset()  # groups that are a pass's to make
         self._groups: set[Tiers] = set()  # those that learned routes use
         self._refused: dict[tuple[int, Nlri], str] = {}
@@ -97,8 +80,7 @@ class Routing:
 
     def session(self, peer: PeerKey) -> PeerState | None:
         """Returns what was last said of a session; None while nobody says anything of it."""
-        speaker = self._speakers.get(peer[0])
-        return self._sessions.get(peer) if speaker and speaker.lost is None else None
+        return self._sessions.get(peer) if self._speakers.answers(peer[0]) else None
 
     async def configure(self, plan: Plan) -> None:
         """Takes over what the peers and tables of a plan mean; what follows for the kernel, `verify` carries out.
@@ -107,23 +89,19 @@ class Routing:
             DriverError: the kernel could not be asked for what stands from before the agent's start.
         """
         async with self._lock:
-            if self._awaited is None:
+            if not self._untold.begun:
                 await self._begin(plan)
             self.peers = {peer.key: peer for peer in plan.peers}
-            self._asns = {table.table: table.asn for table in plan.route_tables}
+            self._tables = {table.table for table in plan.route_tables}
             self._planned = {obj.tiers for obj in plan.objects if isinstance(obj, Group)}
-            self._awaited = {
-                table: keys & self.peers.keys() for table, keys in (self._awaited or {}).items() if table in self._asns
-            }
+            self._untold.configure(self._tables, self.peers.keys())
             self._sessions.configure(self.peers)
-            known, self._speakers = self._speakers, {}
-            for peer in plan.peers:
-                self._speakers.setdefault(peer.speaker, known.get(peer.speaker) or _Speaker(peer.table))
-            self._announce(self._noted(self.rib.configure(plan.route_tables, plan.peers)).out)
-            if not self._awaited:
+            self._speakers.configure(plan)
+            self._speakers.announce(self._noted(self.rib.configure(plan.route_tables, plan.peers)).out)
+            if not self._untold:
                 # What nothing leads to any longer goes in the pass that takes its routes away.
                 self._groups &= self._used()
-            self._end_replays()
+            self._speakers.end_replays()
             self._configured.set()
 
     @property
@@ -143,14 +121,14 @@ class Routing:
                 seen = await self._netlink.observe_learned()
                 self._refused.clear()
                 kept: set[Tiers] = set()
-                for table in sorted(seen.keys() | self._asns.keys()):
+                for table in sorted(seen.keys() | self._tables):
                     there = seen.get(table, {})
                     changes = self._differences(table, there)
                     moved = changes.keys() - await self._program(table, changes)
                     kept |= {tiers for prefix, tiers in there.items() if tiers and prefix not in moved}
                 self._groups = kept | self._used()
             finally:
-                self._announce(out)
+                self._speakers.announce(out)
 
     async def set_up(self, up: Set[int]) -> None:
         """Tunnels came up or went down."""
@@ -171,36 +149,26 @@ class Routing:
             async with self._lock:
                 await self._carry_out(self._noted(merge(self._take_all(events))))
                 for event in events:
-                    if isinstance(event, Began) and event.speaker in self._speakers:
-                        self._replay(event.speaker)
-                self._end_replays()
+                    if isinstance(event, Began):
+                        self._speakers.replay(event.speaker, self.rib.out)
+                self._speakers.end_replays()
 
     async def tick(self) -> None:
         """Gives up what was waited for in vain. To be called every second or so."""
         async with self._lock:
-            now = self._clock()
             deltas = []
-            for name, speaker in self._speakers.items():
-                if speaker.lost is not None and now - speaker.lost > PATIENCE:
-                    speaker.lost = math.inf
-                    self._journal.record("bgp.given-up", level=logging.WARNING, speaker=name, seconds=int(PATIENCE))
-                    deltas += [self.rib.flush(peer) for peer in self.peers if peer[0] == name]
+            for name in self._speakers.given_up():
+                self._journal.record("bgp.given-up", level=logging.WARNING, speaker=name, seconds=int(PATIENCE))
+                deltas += [self.rib.flush(peer) for peer in self.peers if peer[0] == name]
             if deltas:
                 await self._carry_out(self._noted(merge(deltas)))
-            self._end_replays()
+            self._speakers.end_replays()
 
     async def _begin(self, plan: Plan) -> None:
-        """Finds what stands from before: it stays until each peer has told all, and so do its groups.
-
-        Of a peer that has nothing to tell its helper says Flushed as soon as it knows. Where nothing stands, nobody is
-        waited for.
-        """
+        """Finds what stands from before: it stays until each peer has told all, and so do its groups."""
         seen = await self._netlink.observe_learned()
         self._groups = {tiers for table in plan.route_tables for tiers in seen.get(table.table, {}).values() if tiers}
-        self._awaited = {}
-        for peer in plan.peers:
-            if seen.get(peer.table):
-                self._awaited.setdefault(peer.table, set()).add(peer.key)
+        self._untold.begin(plan.peers, {table for table, routes in seen.items() if routes})
 
     def _take_all(self, events: Iterable[Event]) -> Iterator[Delta]:
         # A peer may announce a hundred thousand prefixes of as many attributes: what follows is derived once.
@@ -218,43 +186,20 @@ class Routing:
                 yield self.rib.withdraw(peer, nlris)
             case EndOfRib(peer):
                 yield self.rib.end_of_rib(peer)
-                self._has_told_all(peer)
+                self._untold.told(peer)
             case Flushed(peer):
                 yield self.rib.flush(peer)
-                self._has_told_all(peer)
+                self._untold.told(peer)
                 self._sessions.flushed(peer)
             case PeerState():
-                self._note_session(event)
+                self._sessions.note(event, certain=self._speakers.connected(event.peer[0]))
             case SpeakerState(name, connected):
-                if (speaker := self._speakers.get(name)) is not None:
-                    speaker.connected = connected
+                self._speakers.note(name, connected)
             case Began(name):
                 self.rib.begin(name)
-                if (speaker := self._speakers.get(name)) is not None:
-                    speaker.lost, speaker.replaying = None, True
+                self._speakers.began(name)
             case Lost(name):
-                if (speaker := self._speakers.get(name)) is not None:
-                    speaker.lost, speaker.connected = self._clock(), False
-
-    def _note_session(self, state: PeerState) -> None:
-        if (speaker := self._speakers.get(state.peer[0])) is None:
-            return
-        self._sessions.note(state, certain=speaker.connected)
-
-    def _has_told_all(self, peer: PeerKey) -> None:
-        for waiting in (self._awaited or {}).values():
-            waiting.discard(peer)
-
-    def _in_sync(self, table: int) -> bool:
-        """Tells whether what a table's peers have not told since the agent's start is gone indeed."""
-        if self._awaited is None:
-            return False
-        if not self._awaited.get(table) or self._clock() - self._started > PATIENCE:
-            if self._awaited.pop(table, None) is not None:
-                # What was held back is left to do.
-                self._fire()
-            return True
-        return False
+                self._speakers.went(name, self._clock())
 
     def _noted(self, delta: Delta) -> Delta:
         if delta.admitted or delta.dismissed:
@@ -267,28 +212,28 @@ class Routing:
         whole = self.whole
         try:
             for table, ways in delta.fib.items():
-                kept = (
-                    ways if self._in_sync(table) else {prefix: way for prefix, way in ways.items() if way is not None}
+                final = self._untold.nobody(table)
+                await self._program(
+                    table, {prefix: (way,) if way else None for prefix, way in ways.items() if way or final}
                 )
-                await self._program(table, {prefix: (way,) if way else None for prefix, way in kept.items()})
         except DriverError:
             self._fire()
         if whole and not self.whole:
             self._fire()
-        self._announce(delta.out)
+        self._speakers.announce(delta.out)
 
     def _differences(self, table: int, seen: Mapping[Nlri, Tiers]) -> dict[Nlri, Tiers | None]:
         wanted = self.rib.fib(table)
         changes: dict[Nlri, Tiers | None] = {
             prefix: (way,) for prefix, way in wanted.items() if seen.get(prefix) != (way,)
         }
-        if self._in_sync(table):
+        if self._untold.nobody(table):
             changes.update((prefix, None) for prefix in seen if prefix not in wanted)
         return changes
 
     def _used(self) -> set[Tiers]:
         """Returns the groups of all routes that there should be."""
-        return {(way,) for table in self._asns for way in set(self.rib.fib(table).values())}
+        return {(way,) for table in self._tables for way in set(self.rib.fib(table).values())}
 
     async def _program(self, table: int, ways: Mapping[Nlri, Tiers | None]) -> Set[Nlri]:
         """Brings routes about; returns the prefixes that the kernel refused."""
@@ -310,52 +255,3 @@ class Routing:
                 "route.refused", level=logging.WARNING, prefix=network(prefix), reason=reason, routes=len(refused)
             )
         return refused.keys()
-
-    def _announce(self, out: Mapping[int, Mapping[Nlri, Out | None]]) -> None:
-        for table, outs in out.items():
-            self._tell([name for name, speaker in self._speakers.items() if speaker.table == table], table, outs)
-
-    def _tell(self, speakers: Collection[str], table: int, outs: Mapping[Nlri, Out | None]) -> None:
-        """Tells these speakers of a table what they announce now, and no longer."""
-        groups: dict[Out, list[Nlri]] = {}
-        gone: list[Nlri] = []
-        for prefix, entry in outs.items():
-            if entry is None:
-                gone.append(prefix)
-            else:
-                groups.setdefault(entry, []).append(prefix)
-        advertised: list[tuple[bytes, list[str], list[Nlri]]] = []
-        for out, prefixes in groups.items():
-            wire = _exported(out.attributes, self._asns[table])
-            if wire is None:
-                gone += prefixes
-            else:
-                advertised.append((wire, sorted(out.excluded), prefixes))
-        for name in speakers:
-            for wire, excluded, prefixes in advertised:
-                self._exabgp.advertise(name, wire, excluded, prefixes)
-                self._speakers[name].held.difference_update(prefixes)
-            self._withdraw(name, gone)
-
-    def _withdraw(self, name: str, prefixes: Collection[Nlri]) -> None:
-        speaker = self._speakers[name]
-        if not self._in_sync(speaker.table):
-            speaker.held.update(prefixes)
-        elif prefixes:
-            self._exabgp.withdraw(name, sorted(prefixes))
-
-    def _replay(self, speaker: str) -> None:
-        """A helper that has just come knows nothing of what we advertise, or what of it holds no longer."""
-        self._speakers[speaker].held.clear()
-        table = self._speakers[speaker].table
-        self._tell([speaker], table, self.rib.out(table))
-
-    def _end_replays(self) -> None:
-        """Tells what was held back, and that all was advertised, to who waits for it: what was not is gone by that."""
-        for name, speaker in self._speakers.items():
-            if speaker.lost is None and self._in_sync(speaker.table):
-                held, speaker.held = speaker.held, set()
-                self._withdraw(name, held)
-                if speaker.replaying:
-                    speaker.replaying = False
-                    self._exabgp.advertised(name)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hubgw.agent import daemon, routing, triggers
+from hubgw.agent import daemon, triggers, untold
 from hubgw.agent.daemon import Agent, Options, main
 from hubgw.drivers.base import DriverError
 from hubgw.drivers.exabgp.events import Lost
@@ -141,7 +141,7 @@ def test_what_peers_tell_is_carried_out_without_a_pass_and_given_up_in_time(
         await running.machine.exabgp.tell(*opening(SPEAKERS[1]), says(BRANCH2[1], P, path=path))
         await until(lambda: ("Element", "not_in_fib", ("hgt4", P)) in running.machine.seen)
         assert running.passes == passes
-        monkeypatch.setattr(routing, "PATIENCE", 0.0)
+        monkeypatch.setattr(untold, "PATIENCE", 0.0)
         await running.machine.exabgp.tell(Lost(SPEAKERS[0]))
         await until(lambda: routes == {prefixes(P)[0]: ((IF_IDS[4],),)})
         await until(lambda: ("Element", "not_in_fib", ("hgt4", P)) not in running.machine.seen)

@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hubgw.agent.routing import PATIENCE
+from hubgw.agent.untold import PATIENCE
 from hubgw.drivers.exabgp.attributes import exported, parsed
 from hubgw.drivers.exabgp.events import EndOfRib, Event, Flushed, Lost
 from hubgw.plan.activate import activate

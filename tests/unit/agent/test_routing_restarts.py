@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hubgw.agent.routing import PATIENCE
+from hubgw.agent.untold import PATIENCE
 from hubgw.drivers.base import DriverError
 from hubgw.drivers.exabgp.events import Began, EndOfRib, Event, Flushed, Lost, PeerState, SpeakerState
 from hubgw.plan.diff import target
