@@ -10,7 +10,6 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Set
 from contextlib import asynccontextmanager
-from functools import lru_cache
 from itertools import groupby
 
 from hubgw.agent.journal import Journal
@@ -37,8 +36,6 @@ from hubgw.plan.bgp import Nlri, PeerKey, PeerOf, network
 from hubgw.plan.types import Group, Plan, Tiers
 from hubgw.rib.rib import Rib
 from hubgw.rib.types import Admitted, Delta, merge
-
-_attributes = lru_cache(65536)(parsed)
 
 
 class Routing:
@@ -178,7 +175,7 @@ class Routing:
                     yield from self._take(event)
             else:
                 learned = (event for event in run if isinstance(event, Learned))
-                yield self.rib.learn_all(peer, ((_attributes(one.attributes), one.nlris) for one in learned))
+                yield self.rib.learn_all(peer, ((parsed(one.attributes), one.nlris) for one in learned))
 
     def _take(self, event: Event) -> Iterable[Delta]:
         match event:

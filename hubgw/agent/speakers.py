@@ -6,7 +6,6 @@ Nothing is withdrawn from a peer while another of its table has not told all sin
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 
 from hubgw.agent.untold import Untold
 from hubgw.drivers.exabgp.attributes import exported
@@ -14,8 +13,6 @@ from hubgw.drivers.exabgp.driver import ExabgpDriver
 from hubgw.plan.bgp import Nlri
 from hubgw.plan.types import Plan
 from hubgw.rib.types import Out
-
-_exported = lru_cache(65536)(exported)
 
 
 @dataclass(slots=True)
@@ -107,7 +104,7 @@ class Speakers:
                 groups.setdefault(entry, []).append(prefix)
         advertised: list[tuple[bytes, list[str], list[Nlri]]] = []
         for out, prefixes in groups.items():
-            wire = _exported(out.attributes, self._asns[table])
+            wire = exported(out.attributes, self._asns[table])
             if wire is None:
                 gone += prefixes
             else:

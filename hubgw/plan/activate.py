@@ -45,7 +45,8 @@ def _exceptions(
     for member, prefixes in idle.items():
         # The kernel refuses an interval that lies inside one that the set holds.
         for prefix in collapse_addresses(prefixes):
-            yield tunnel_interface(member), str(prefix).removesuffix("/32")
+            if prefix.prefixlen:
+                yield tunnel_interface(member), str(prefix).removesuffix("/32")
 
 
 def _idle(

@@ -14,10 +14,10 @@ class AdjRibIn:
     """Adj-RIB-In of a peer. All of `paths` is there to be shown; what is in `refused` (by reason) is not used.
 
     `unconfirmed` are the prefixes that End-of-RIB sweeps. `live` are the nexthop ids of the peer's tunnels that are up,
-    `group` those of them that its routes take when they have no rival (None: no tunnel is up), `spare` the others.
+    `group` those of them that its routes take when they have no rival (None: no tunnel is up).
     """
 
-    __slots__ = ("_judged", "alone", "group", "key", "live", "of", "paths", "refused", "spare", "unconfirmed")
+    __slots__ = ("_judged", "alone", "group", "key", "live", "of", "paths", "refused", "unconfirmed")
 
     def __init__(self, of: PeerOf, up: Set[int]) -> None:
         self.of = of
@@ -28,7 +28,6 @@ class AdjRibIn:
         self.alone = (self,)
         self.live: tuple[int, ...] = ()
         self.group: tuple[int, ...] | None = None
-        self.spare: tuple[int, ...] = ()
         self._judged: dict[bytes, Path] = {}
         self.set_up(up)
 
@@ -39,7 +38,6 @@ class AdjRibIn:
             return False
         self.live = live
         self.group = spread(self.alone) or None
-        self.spare = tuple(nexthop for nexthop in live if nexthop not in (self.group or ()))
         return True
 
     def path(self, attributes: Attributes, policy: Policy) -> Path:

@@ -26,8 +26,8 @@ _MOST_CHOICES: Final = 4096
 class Table:
     """The Loc-RIB of a route table.
 
-    `fib`, `out` and `spare` (nexthop ids that no route of the prefix takes, though a path to it does) have no entry
-    where there is nothing.
+    `fib`, `out` and `spare` (nexthop ids that no route of the prefix takes, though another site's path to it does) have
+    no entry where there is nothing.
     """
 
     def __init__(self, policy: Policy) -> None:
@@ -146,7 +146,7 @@ class Table:
                 group, route, rest = None, originated.get(prefix), ()
             elif len(holders) == 1 and prefix not in apart:
                 peer = holders[0]
-                group, rest = peer.group, peer.spare
+                group, rest = peer.group, ()
                 route = peer.paths[prefix].out if group else None
             else:
                 group, route, rest = self._choose(prefix, holders)
@@ -190,7 +190,10 @@ class Table:
         best = self._best(prefix, holders)
         group = spread(best)
         route = self._announcement(prefix, best) if best else self.policy.originated.get(prefix)
-        spare = {nexthop for holder in holders for nexthop in holder.live}.difference(group)
+        sites = {holder.of.site for holder in best}
+        # The tunnels of one site bring what is routed through any of them, by nftables' set of siblings.
+        others = [] if prefix in self.policy.statics else [one for one in holders if {one.of.site} != sites]
+        spare = {nexthop for other in others for nexthop in other.live}.difference(group)
         return group or None, route, tuple(sorted(spare))
 
     def _best(self, prefix: Nlri, holders: tuple[AdjRibIn, ...]) -> tuple[AdjRibIn, ...]:

@@ -13,8 +13,6 @@ from tests.lab.probes import Outcome, traffic
 from tests.lab.test_failover import DETECTED, black_hole
 from tests.lab.waiting import wait_for
 
-pytestmark = pytest.mark.slow
-
 
 @contextmanager
 def _to_branch(bgp: BgpLab, router: BgpBranch) -> Iterator[Outcome]:
@@ -62,7 +60,7 @@ def test_a_black_holed_tunnel_takes_its_own_session_and_traffic_moves(bgp: BgpLa
     assert [bgp.bird.session(instance).drops for instance in (0, 1)] == others
 
 
-@pytest.mark.parametrize("daemon", ["frr", "bird"])
+@pytest.mark.parametrize("daemon", ["frr", pytest.param("bird", marks=pytest.mark.slow)])
 def test_a_session_that_is_shut_moves_traffic_to_the_other_tunnel(bgp: BgpLab, daemon: str) -> None:
     router: BgpBranch = getattr(bgp, daemon)
     connection = {"frr": "branch4", "bird": "branch5"}[daemon]
@@ -81,6 +79,7 @@ def test_a_session_that_is_shut_moves_traffic_to_the_other_tunnel(bgp: BgpLab, d
     _wait_used_again(bgp, connection, router.lan, tunnels)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("daemon", ["frr", "bird"])
 def test_a_killed_daemon_of_a_branch_restarts_gracefully(bgp: BgpLab, daemon: str) -> None:
     router: BgpBranch = getattr(bgp, daemon)
@@ -126,6 +125,7 @@ def test_a_killed_speaker_is_not_missed(bgp: BgpLab, service: str) -> None:
         assert [bgp.frr.session(instance).drops for instance in (0, 1)] == drops, "no session was touched"
 
 
+@pytest.mark.slow
 def test_all_that_is_killed_at_once_is_not_missed(bgp: BgpLab) -> None:
     """A helper and an agent that both begin know nothing: what stands is kept until the peers have told."""
     hub = bgp.lab.hub
@@ -153,6 +153,7 @@ def test_all_that_is_killed_at_once_is_not_missed(bgp: BgpLab) -> None:
     assert outcome.lost == 0, str(outcome)
 
 
+@pytest.mark.slow
 def test_a_killed_agent_touches_no_session_and_loses_no_route(bgp: BgpLab) -> None:
     hub = bgp.lab.hub
     routers = (bgp.frr, bgp.bird, bgp.twin)

@@ -15,8 +15,6 @@ from tests.lab.bgp_topology import RAW, BgpLab
 from tests.lab.raw_peer import ASN, GOOD, MARKER, NEXT_HOP, ORIGIN, RawPeer, attribute, message, path, prefixes, update
 from tests.lab.waiting import wait_for
 
-pytestmark = pytest.mark.slow
-
 _OPTIONAL, _TRANSITIVE = 0x80, 0xC0
 PATH = path(ASN)
 

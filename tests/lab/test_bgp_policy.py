@@ -5,14 +5,10 @@ from ipaddress import IPv4Network
 from itertools import islice
 from typing import Any, Final
 
-import pytest
-
 from tests.lab.bgp_topology import RAW, BgpLab
 from tests.lab.raw_peer import ASN, GOOD, NEXT_HOP, ORIGIN, RawPeer, attribute, path
 from tests.lab.reach import Listener, answer_to, marked_packet, pings, send_raw
 from tests.lab.waiting import wait_for
-
-pytestmark = pytest.mark.slow
 
 
 def _since(bgp: BgpLab) -> dict[tuple[str, int], float]:

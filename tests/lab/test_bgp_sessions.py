@@ -198,8 +198,9 @@ def _custom(peer: str, *ours: str) -> str:
     instances = [f"{{ipconfigurationId: Instance{i}, customBgpIpAddresses: [{one}]}}" for i, one in enumerate(ours)]
     settings = f"{{bgpPeeringAddresses: [{', '.join(instances)}]}}"
     return (
-        f"type: vpnGateways\nname: gw1\nproperties: {{bgpSettings: {settings}}}\n---\n"
-        f"type: vpnSites\nname: {RAW}\nproperties: {{bgpProperties: {{asn: {ASN}, bgpPeeringAddress: {peer}}}}}\n"
+        f"type: vpnGateways\nname: gw1\nproperties: {{virtualHub: hub1, bgpSettings: {settings}}}\n---\n"
+        f"type: vpnSites\nname: {RAW}\nproperties: {{virtualWan: wan1, bgpProperties: {{asn: {ASN}, "
+        f"bgpPeeringAddress: {peer}}}}}\n"
     )
 
 

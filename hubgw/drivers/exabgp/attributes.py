@@ -6,10 +6,14 @@ Canonical wire is what `hubgw.plan.bgp.Attributes` says. It never holds an attri
 import struct
 from collections.abc import Iterable, Iterator, Mapping
 from enum import IntEnum
+from functools import lru_cache
 from typing import Final
 
 from hubgw.drivers.exabgp.as_path import packed, prepended, unpacked
 from hubgw.plan.bgp import AS_SEQUENCE, NOT_ADVERTISED, Attributes
+
+REMEMBERED: Final = 256
+"""Octets of the longest wire that is remembered: a peer may send ever new ones of 4,096."""
 
 OPTIONAL: Final = 0x80
 TRANSITIVE: Final = 0x40
@@ -95,6 +99,10 @@ def canonical(attributes: Iterable[tuple[int, int, bytes]]) -> bytes:
 
 def parsed(wire: bytes) -> Attributes:
     """Returns what canonical wire says that routes are decided by."""
+    return _remembered(wire) if len(wire) <= REMEMBERED else _parsed(wire)
+
+
+def _parsed(wire: bytes) -> Attributes:
     values = {code: value for _, code, value in items(wire)}
     return Attributes(
         wire=wire,
@@ -103,17 +111,28 @@ def parsed(wire: bytes) -> Attributes:
     )
 
 
+_remembered = lru_cache(65536)(_parsed)
+
+
 def exported(attributes: Attributes | None, asn: int) -> bytes | None:
     """Returns a route's canonical wire as it leaves `asn` for another AS: without NEXT_HOP, which each session adds.
 
     None stands for a route that is originated here. A route that must not leave is None (RFC 1997).
     """
+    short = attributes is None or len(attributes.wire) <= REMEMBERED
+    return _exported_before(attributes, asn) if short else _exported(attributes, asn)
+
+
+def _exported(attributes: Attributes | None, asn: int) -> bytes | None:
     if attributes is None:
         path = packed(((AS_SEQUENCE, (asn,)),), 4)
         return canonical(((TRANSITIVE, Code.ORIGIN, _ORIGIN_IGP), (TRANSITIVE, Code.AS_PATH, path)))
     if not NOT_ADVERTISED.isdisjoint(attributes.communities):
         return None
     return canonical(_leaving(attributes.wire, asn))
+
+
+_exported_before = lru_cache(65536)(_exported)
 
 
 def _leaving(wire: bytes, asn: int) -> Iterator[tuple[int, int, bytes]]:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Address
 from typing import Final, NamedTuple
 
+from hubgw.drivers.exabgp.attributes import REMEMBERED
 from hubgw.drivers.exabgp.errors import (
     BAD_MESSAGE_LENGTH,
     INVALID_REFRESH_LENGTH,
@@ -115,9 +116,10 @@ class Decoder:
         return None, at, stop
 
     def _remember(self, raw: bytes, wire: bytes) -> bytes:
-        if len(self._plain) >= _CACHED:
-            self._plain.clear()
-        self._plain[raw] = wire
+        if len(raw) <= REMEMBERED:
+            if len(self._plain) >= _CACHED:
+                self._plain.clear()
+            self._plain[raw] = wire
         return wire
 
     def _one(self, kind: int, body: bytes) -> Update | Refresh | None:

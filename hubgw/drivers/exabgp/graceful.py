@@ -24,7 +24,7 @@ def kept_for(notification: Mapping[str, Any] | None, negotiated: Mapping[str, An
     only helps others to restart.
     """
     graceful = negotiated.get("graceful_restart")
-    if notification or not graceful or not graceful.get("ipv4_unicast", True):
+    if notification or not graceful or not graceful.get("ipv4_unicast"):
         return 0.0
     return float(graceful["time"])
 

@@ -256,7 +256,7 @@ class Session:
 
     def _refresh(self, refresh: Refresh) -> None:
         match refresh.subtype:
-            case _ if refresh.subtype == REQUEST:
+            case _ if refresh.subtype == REQUEST and self.shown.negotiated and self.shown.negotiated["ipv4_unicast"]:
                 self.due = self.due or Due.ASKED
             case _ if refresh.subtype == BEGIN_OF_REFRESH and not self._refresh_begun:
                 self.feed.rib.mark_stale()

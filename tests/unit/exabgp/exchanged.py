@@ -19,7 +19,7 @@ SPEAKER = Speaker("hgv1-0", "hgv1", 20_000_002, 65515, (LOCAL,))
 ONE, TWO = "10.200.0.1", "10.200.0.2"
 EPOCH = 1_700_000_000.0
 
-GRACEFUL = {"time": 90, "restarting": False, "forwarding": True}
+GRACEFUL = {"time": 90, "restarting": False, "forwarding": True, "ipv4_unicast": True}
 
 
 def neighbor(address: str, site: str = "", maximum: int = 0) -> Neighbor:

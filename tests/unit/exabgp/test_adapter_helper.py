@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hubgw.drivers.exabgp.adapter import channel
+from hubgw.drivers.exabgp.adapter import channel, inside
 from hubgw.drivers.exabgp.frames import Kind, take_peer
 from tests.unit.exabgp.bgp import KEEPALIVE, RawPeer, message, rig, update, wait_for
 
@@ -112,6 +112,23 @@ def test_helper_that_does_not_read_stalls_nobody(tmp_path: Path, monkeypatch: py
         came = b"".join(message(*one) for one in deaf.ends())
         assert came.count(KEEPALIVE) >= 1
         assert came.endswith(message(3, b"\x04\x00"))
+
+
+def test_a_peer_that_does_not_read_is_ended_before_it_fills_the_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inside, "_UNREAD", 1_000_000)
+    with rig(tmp_path) as r:
+        deaf, other = r.neighbor(2), r.neighbor(3)
+        helper = r.start()
+        for peer in (deaf, other):
+            peer.dial().establish()
+            helper.session(peer.address, "up")
+        helper.send_to([deaf.address], message(2, bytes(4000)) * 5000)
+        assert helper.session(deaf.address, "down")["reason"] == "our NOTIFICATION: Cease, Out of Resources"
+        assert deaf.ends()[-1] == (3, b"\x06\x08")
+        other.send(update())
+        assert helper.received(other.address, len(update())) == update()
 
 
 def test_helper_that_hangs_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

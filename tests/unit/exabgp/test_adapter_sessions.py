@@ -59,7 +59,7 @@ def test_what_is_negotiated(tmp_path: Path) -> None:
             "route_refresh": True,
             "enhanced_refresh": True,
             "router_id": "127.0.0.2",
-            "graceful_restart": {"time": 90, "restarting": True, "forwarding": True},
+            "graceful_restart": {"time": 90, "restarting": True, "forwarding": True, "ipv4_unicast": True},
             "ipv4_unicast": True,
         }
         assert restarting(modern)
@@ -76,6 +76,13 @@ def test_what_is_negotiated(tmp_path: Path) -> None:
             "ipv4_unicast": True,
         }
 
+        # RFC 4724, 3: one that lists no family helps others to restart, and keeps nothing itself.
+        large.capabilities = [*large.capabilities, b"\x40\x02\x00\x78"]
+        large.dial().establish()
+        told = helper.session(large.address, "up")
+        assert told["negotiated"]["graceful_restart"]["ipv4_unicast"] is False
+        large.close()
+        helper.session(large.address, "down")
         large.dial().establish()
         assert helper.session(large.address, "up")["negotiated"]["asn4"]
 

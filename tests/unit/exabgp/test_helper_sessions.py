@@ -190,6 +190,14 @@ def test_nothing_is_sent_to_a_peer_of_other_families(there: Exchanged) -> None:
     assert there.to_adapter() == []
 
 
+def test_who_speaks_another_family_is_told_nothing_though_it_asks(there: Exchanged) -> None:
+    there.up(ipv4_unicast=False)
+    there.advertise(nlris(3))
+    there.advertised()
+    there.received(route_refresh())
+    assert there.to_adapter() == []
+
+
 def test_what_we_end_is_no_flap(there: Exchanged) -> None:
     there.up()
     there.to_adapter()

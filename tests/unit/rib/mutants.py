@@ -85,10 +85,12 @@ MUTANTS = (
     Mutant("table", ".difference(group)", "", "what the table says is admitted again"),
     Mutant(
         "table",
-        "for holder in holders for nexthop in holder.live}",
-        "for holder in best for nexthop in holder.live}",
+        "for other in others for nexthop in other.live}",
+        "for other in best for nexthop in other.live}",
         "the sources of a worse path are dropped",
     ),
+    Mutant("table", "if {one.of.site} != sites]", "]", "the site's own sources are admitted by prefix"),
+    Mutant("table", "[] if prefix in self.policy.statics else ", "", "the sources of a static site are another's too"),
     Mutant("table", "if nexthop not in rest)", "if not rest)", "what is admitted no longer stays so"),
     # one step after the other
     Mutant(

@@ -50,9 +50,8 @@ def recompute(tables: Sequence[RouteTable], peers: Sequence[PeerOf], up: Set[int
                 if table.branch_to_branch and not may_not_leave(best[0][1]):
                     out[prefix] = Out(best[0][1], excluded(prefix, best, members))
             for peer, _ in ways:
-                state.exceptions |= {
-                    (nexthop, prefix) for nexthop in live(peer, up) if nexthop not in fib.get(prefix, ())
-                }
+                if prefix not in static_sites and {peer.site} != {one.site for one, _ in best}:
+                    state.exceptions |= {(nexthop, prefix) for nexthop in live(peer, up) if nexthop not in fib[prefix]}
         if table.branch_to_branch:
             for prefix, sites in static_sites.items():
                 out[prefix] = Out(None, frozenset(sites | no_default(prefix, members)))

@@ -70,6 +70,17 @@ def test_the_longer_path_waits_and_its_sources_are_admitted() -> None:
     assert delta.dismissed == {(3, BRANCH)}
 
 
+def test_the_sources_of_a_site_are_its_tunnels_own_affair_and_a_static_sites_nobody_elses() -> None:
+    """The packet filter knows which tunnels are of one site; an exception by prefix might be wide."""
+    rib = rib_of(PARIS, PARIS_1)
+    rib.learn(PARIS.key, path(65001), [BRANCH])
+    rib.learn(PARIS_1.key, path(65001, 65001), [BRANCH])
+    assert (rib.fib(1), rib.exceptions()) == ({BRANCH: (1,)}, set())
+    rib = rib_of(ROME, table=replace(TABLE, statics=(StaticRoute(IPv4Network("192.0.2.0/24"), "oslo"),)))
+    rib.learn(ROME.key, path(65002), [BRANCH])
+    assert rib.exceptions() == set()
+
+
 def test_a_static_route_hides_a_learned_one_which_stays_visible() -> None:
     rib = rib_of(ROME, table=replace(TABLE, statics=(StaticRoute(IPv4Network("192.0.2.0/24"), "oslo"),)))
     rib.learn(ROME.key, path(65002), [BRANCH])

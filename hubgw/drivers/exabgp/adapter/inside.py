@@ -55,6 +55,7 @@ _TICK: Final = 1.0  # seconds: ExaBGP's own timers while a session is being made
 _BURST: Final = 20  # turns in a row while a session is being made
 _SETTLE: Final = 5.0  # seconds in which a second connection is one that crossed the first on its way
 _SEND_HOLD: Final = 480.0  # seconds (RFC 9687, 6)
+_UNREAD: Final = 64 * 1024 * 1024  # octets that wait for one peer: several times the Internet's whole table
 _KEPT: Final = 1024 * 1024  # octets of a session that are kept for a helper that is not there yet
 _EVER: Final = float("inf")
 
@@ -300,6 +301,8 @@ class Peer(exabgp.reactor.peer.Peer):  # type: ignore[misc]
         """Queues whole messages; what comes too late for a session is dropped."""
         if self.established:
             self.proto.outbox.put(octets)
+            if self.proto.outbox.size > _UNREAD:
+                self.end(Notification(CEASE, 8))
             self.wake()
 
     def end(self, why: Notification | str) -> None:
@@ -450,6 +453,7 @@ def _restart(restart: Any) -> dict[str, Any]:
         "time": restart.restart_time,
         "restarting": bool(restart.restart_flag & 0x8),
         "forwarding": bool(restart.get(_IPV4, 0) & 0x80),
+        "ipv4_unicast": _IPV4 in restart,
     }
 
 
