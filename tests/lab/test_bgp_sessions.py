@@ -12,6 +12,7 @@ from tests.lab.node import Node
 from tests.lab.probes import FLOWS, traffic
 from tests.lab.raw_peer import ADDRESS, ASN, ORIGIN, RawPeer, attribute, path
 from tests.lab.reach import Listener, marked_packet, pings, send_raw
+from tests.lab.topology import Branch
 from tests.lab.waiting import wait_for
 
 
@@ -177,13 +178,12 @@ def test_a_link_local_peer_has_the_instances_custom_addresses(bgp: BgpLab) -> No
         br7.node.ip(f"addr add {theirs} peer {address}/32 dev t{instance}")
     try:
         hub.apply_text(_custom(theirs, *ours))
-        wait_for("the hub waits for it", lambda: _waiting(bgp) == [(address, "Idle") for address in ours])
-        peers = [RawPeer(br7, instance, address=theirs, hub=address) for instance, address in enumerate(ours)]
+        # ExaBGP begins anew with its addresses.
+        peers = [_peered(br7, instance, theirs, address) for instance, address in enumerate(ours)]
         with peers[0], peers[1]:
             for peer in peers:
-                peer.connect()
-                peer.open()
                 peer.announce("172.30.9.0/24", attributes=attributes)
+            assert [hub.peer(RAW, instance)["localAddress"] for instance in (0, 1)] == list(ours)
             tunnels = sorted(hub.tunnel(RAW, instance)["name"] for instance in (0, 1))
             wait_for("used over both tunnels", lambda: _ways(bgp, "172.30.9.0/24") == tunnels)
             wait_for("told the other branches' prefixes", lambda: all(bgp.frr.lan in peer.routes for peer in peers))
@@ -200,13 +200,26 @@ def _custom(peer: str, *ours: str) -> str:
     return (
         f"type: vpnGateways\nname: gw1\nproperties: {{virtualHub: hub1, bgpSettings: {settings}}}\n---\n"
         f"type: vpnSites\nname: {RAW}\nproperties: {{virtualWan: wan1, bgpProperties: {{asn: {ASN}, "
-        f"bgpPeeringAddress: {peer}}}}}\n"
+        f"bgpPeeringAddress: {peer}}}, vpnSiteLinks: [{{name: link1, properties: {{ipAddress: 192.0.2.26}}}}]}}\n"
     )
 
 
-def _waiting(bgp: BgpLab) -> list[tuple[str, str]]:
-    peers = [bgp.lab.hub.peer(RAW, instance) for instance in (0, 1)]
-    return [(peer["localAddress"], peer["state"]) for peer in peers]
+def _peered(branch: Branch, instance: int, theirs: str, ours: str) -> RawPeer:
+    """Returns an established session between these addresses, once the hub has one."""
+
+    def established() -> RawPeer | None:
+        raw = RawPeer(branch, instance, address=theirs, hub=ours)
+        try:
+            raw.connect(seconds=5)
+            raw.open()
+        except (OSError, AssertionError):
+            raw.close()
+            return None
+        return raw
+
+    raw = wait_for(f"the hub answers at {ours}", established, 60)
+    assert raw is not None
+    return raw
 
 
 def _ways(bgp: BgpLab, prefix: str) -> list[str]:
