@@ -60,7 +60,8 @@ def test_a_black_holed_tunnel_takes_its_own_session_and_traffic_moves(bgp: BgpLa
     assert [bgp.bird.session(instance).drops for instance in (0, 1)] == others
 
 
-@pytest.mark.parametrize("daemon", ["frr", pytest.param("bird", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("daemon", ["frr", "bird"])
 def test_a_session_that_is_shut_moves_traffic_to_the_other_tunnel(bgp: BgpLab, daemon: str) -> None:
     router: BgpBranch = getattr(bgp, daemon)
     connection = {"frr": "branch4", "bird": "branch5"}[daemon]

@@ -5,6 +5,8 @@ from ipaddress import IPv4Network
 from itertools import islice
 from typing import Any, Final
 
+import pytest
+
 from tests.lab.bgp_topology import RAW, BgpLab
 from tests.lab.raw_peer import ASN, GOOD, NEXT_HOP, ORIGIN, RawPeer, attribute, path
 from tests.lab.reach import Listener, answer_to, marked_packet, pings, send_raw
@@ -155,6 +157,7 @@ def _internet_security(value: str) -> str:
 MANY: Final = 10_000
 
 
+@pytest.mark.slow
 def test_ten_thousand_routes_of_a_branch_reach_the_kernel_and_the_others_and_leave_again(bgp: BgpLab) -> None:
     hub, before = bgp.lab.hub, _since(bgp)
     prefixes = [str(each) for each in islice(IPv4Network("172.16.0.0/12").subnets(new_prefix=28), MANY)]
