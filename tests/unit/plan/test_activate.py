@@ -104,3 +104,9 @@ def test_what_is_no_group_is_as_it_was() -> None:
     assert [obj for obj in activate(wanted, {A}) if not isinstance(obj, Group | Element)] == [
         obj for obj in wanted.objects if not isinstance(obj, Group)
     ]
+
+
+def test_two_halves_of_everything_are_no_exception_either() -> None:
+    halves = [(A, nlri(IPv4Network(half))) for half in ("0.0.0.0/1", "128.0.0.0/1")]
+    assert exceptions(activate(plan([]), {A}, halves)) == set()
+    assert exceptions(activate(plan([]), {A}, halves[:1])) == {("hgt1", "0.0.0.0/1")}
