@@ -9,6 +9,7 @@ import pytest
 
 from tests.lab.bgp_branch import HOLD_TIME, HUB, BgpBranch
 from tests.lab.bgp_topology import RAW, BgpLab
+from tests.lab.hub import Hub
 from tests.lab.probes import Outcome, traffic
 from tests.lab.test_failover import DETECTED, black_hole
 from tests.lab.waiting import wait_for
@@ -104,6 +105,19 @@ def test_a_killed_daemon_of_a_branch_restarts_gracefully(bgp: BgpLab, daemon: st
     assert [bgp.lab.hub.tunnel(connection, instance)["spoofed"] for instance in (0, 1)] == spoofed
 
 
+def _kill(hub: Hub, names: list[str]) -> dict[str, int]:
+    """Kills the processes of these services; returns which those were."""
+    pids = {name: hub.pid(name) for name in names}
+    assert all(pids.values())
+    for pid in pids.values():
+        os.kill(pid, signal.SIGKILL)
+    return pids
+
+
+def _wait_running_again(hub: Hub, before: dict[str, int]) -> None:
+    wait_for("they run again", lambda: all(hub.pid(name) not in {0, old} for name, old in before.items()))
+
+
 @pytest.mark.parametrize("service", ["exabgp", "helper"])
 def test_a_killed_speaker_is_not_missed(bgp: BgpLab, service: str) -> None:
     """No branch withdraws anything, no packet is lost, and what ran before runs again."""
@@ -111,13 +125,8 @@ def test_a_killed_speaker_is_not_missed(bgp: BgpLab, service: str) -> None:
     names = [hub.speaker("hub1", instance) + ("-helper" if service == "helper" else "") for instance in (0, 1)]
     drops = [bgp.frr.session(instance).drops for instance in (0, 1)]
     with bgp.frr.undisturbed(), bgp.bird.undisturbed(), _to_branch(bgp, bgp.frr) as outcome:
-        before = [hub.pid(name) for name in names]
-        assert all(before)
-        for pid in before:
-            os.kill(pid, signal.SIGKILL)
-        wait_for(
-            "they run again", lambda: all(hub.pid(n) not in {0, old} for n, old in zip(names, before, strict=True))
-        )
+        before = _kill(hub, names)
+        _wait_running_again(hub, before)
         if service == "exabgp":
             wait_for("the branch noticed", lambda: all(bgp.frr.session(i).drops > drops[i] for i in (0, 1)), 60)
         bgp.wait_ready()
@@ -132,15 +141,10 @@ def test_all_that_is_killed_at_once_is_not_missed(bgp: BgpLab) -> None:
     hub = bgp.lab.hub
     names = [hub.speaker("hub1", instance) + suffix for instance in (0, 1) for suffix in ("", "-helper")]
     with bgp.frr.undisturbed(), bgp.bird.undisturbed(), _to_branch(bgp, bgp.frr) as outcome:
-        before = [hub.pid(name) for name in names]
-        assert all(before)
         hub.kill_agent(signal.SIGKILL)
-        for pid in before:
-            os.kill(pid, signal.SIGKILL)
+        before = _kill(hub, names)
         hub.start_agent()
-        wait_for(
-            "they run again", lambda: all(hub.pid(n) not in {0, old} for n, old in zip(names, before, strict=True))
-        )
+        _wait_running_again(hub, before)
         hub.wait_sessions("branch4", "branch5")
         # The raw peer has no session, and might have kept routes: for two minutes nobody can know.
         wait_for(
