@@ -27,6 +27,7 @@ from hubgw.drivers.exabgp import attributes
 from hubgw.drivers.exabgp.directory import CONF, NEIGHBORS, SOCKETS
 from hubgw.drivers.exabgp.driver import ExabgpDriver
 from hubgw.drivers.exabgp.events import Began, EndOfRib, Event, Flushed, Learned, Lost, PeerState, SpeakerState
+from hubgw.drivers.exabgp.message import ROUTE_REFRESH
 from hubgw.names import Secret
 from hubgw.plan.diff import diff
 from hubgw.plan.types import SESSIONS, Delete, Neighbor, Object, Op, Speaker
@@ -501,6 +502,8 @@ def test_a_process_that_was_killed_is_back_and_nothing_is_flushed(real: Real, mo
             await agent.until(lambda event: event == Lost(NAME), "the helper is lost")
             await agent.until(lambda event: isinstance(event, Began), "the helper is back")
             agent.driver.advertised(NAME)
+            # What a peer says before it is asked is lost with the helper that was away, hence asked for.
+            await asyncio.to_thread(branch.until, b"", ROUTE_REFRESH)
         else:
             branch = Branch(real, "10.9.0.2", 65001)
             await asyncio.to_thread(until, branch.connect, "the session is up again")
