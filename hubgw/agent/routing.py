@@ -67,6 +67,7 @@ class Routing:
         self._groups: set[Tiers] = set()  # those that learned routes use
         self._refused: dict[tuple[int, Nlri], str] = {}
         self._sessions = Sessions(journal)
+        self._ignored: set[PeerKey] = set()  # peers of no plan, whose helper may have told of them
         self.rib = Rib()
         self.peers: Mapping[PeerKey, PeerOf] = {}
         self.admitted: Set[Admitted] = frozenset()
@@ -88,7 +89,9 @@ class Routing:
         async with self._lock:
             if not self._untold.begun:
                 await self._begin(plan)
-            self.peers = {peer.key: peer for peer in plan.peers}
+            before, self.peers = self.peers, {peer.key: peer for peer in plan.peers}
+            self._ask_anew()
+            self._ignored |= before.keys() - self.peers.keys()
             self._tables = {table.table for table in plan.route_tables}
             self._planned = {obj.tiers for obj in plan.objects if isinstance(obj, Group)}
             self._untold.configure(self._tables, self.peers.keys())
@@ -167,6 +170,12 @@ class Routing:
         self._groups = {tiers for table in plan.route_tables for tiers in seen.get(table.table, {}).values() if tiers}
         self._untold.begin(plan.peers, {table for table, routes in seen.items() if routes})
 
+    def _ask_anew(self) -> None:
+        """Asks for what was told of peers while they were of no plan: one that could not be deleted may come back."""
+        missed, self._ignored = self._ignored & self.peers.keys(), self._ignored - self.peers.keys()
+        for speaker in sorted({name for name, _ in missed}):
+            self._exabgp.ask_anew(speaker)
+
     def _take_all(self, events: Iterable[Event]) -> Iterator[Delta]:
         # A peer may announce a hundred thousand prefixes of as many attributes: what follows is derived once.
         for peer, run in groupby(events, key=lambda event: event.peer if isinstance(event, Learned) else None):
@@ -188,8 +197,11 @@ class Routing:
                 yield self.rib.flush(peer)
                 self._untold.told(peer)
                 self._sessions.flushed(peer)
+                self._ignored.discard(peer)
             case PeerState():
                 self._sessions.note(event, certain=self._speakers.connected(event.peer[0]))
+                if event.peer not in self.peers:
+                    self._ignored.add(event.peer)
             case SpeakerState(name, connected):
                 self._speakers.note(name, connected)
             case Began(name):

@@ -17,8 +17,9 @@ from hubgw.rib.types import Out
 
 @dataclass(slots=True)
 class _Speaker:
-    """A speaker as it was last heard of. `lost` is when its helper went (monotonic), or None; `replaying` is true until
-    it has been told that all was advertised; `held` is what is advertised no longer, and it was not told yet."""
+    """A speaker as it was last heard of. `lost` is when its helper went (monotonic), infinite once nobody waits for it,
+    or None; `replaying` is true until it has been told that all was advertised; `held` is what is advertised no longer,
+    and it was not told yet."""
 
     table: int
     connected: bool = False  # its ExaBGP is there
@@ -71,6 +72,7 @@ class Speakers:
         for name, speaker in self._known.items():
             if speaker.lost is not None and self._untold.over(speaker.lost):
                 speaker.lost = math.inf
+                speaker.held.clear()
                 yield name
 
     def announce(self, out: Mapping[int, Mapping[Nlri, Out | None]]) -> None:
@@ -79,9 +81,11 @@ class Speakers:
             self._tell([name for name, speaker in self._known.items() if speaker.table == table], table, outs)
 
     def replay(self, name: str, announced: Callable[[int], Mapping[Nlri, Out]]) -> None:
-        """Tells all that a table announces to a helper that knows nothing of it, or not what holds no longer."""
+        """Tells all that a table announces to a helper that knows nothing of it, or not what holds no longer.
+
+        What went while it was away is told too: it may be a new one, whose peers have that still.
+        """
         if speaker := self._known.get(name):
-            speaker.held.clear()
             self._tell([name], speaker.table, announced(speaker.table))
 
     def end_replays(self) -> None:
@@ -89,9 +93,9 @@ class Speakers:
         for name, speaker in self._known.items():
             if speaker.lost is None and self._untold.nobody(speaker.table):
                 held, speaker.held = speaker.held, set()
+                replaying, speaker.replaying = speaker.replaying, False
                 self._withdraw(name, held)
-                if speaker.replaying:
-                    speaker.replaying = False
+                if replaying:
                     self._exabgp.advertised(name)
 
     def _tell(self, names: Collection[str], table: int, outs: Mapping[Nlri, Out | None]) -> None:
@@ -117,7 +121,9 @@ class Speakers:
 
     def _withdraw(self, name: str, prefixes: Collection[Nlri]) -> None:
         speaker = self._known[name]
-        if not self._untold.nobody(speaker.table):
+        if speaker.lost == math.inf:
+            return
+        if speaker.lost is not None or speaker.replaying or not self._untold.nobody(speaker.table):
             speaker.held.update(prefixes)
         elif prefixes:
             self._exabgp.withdraw(name, sorted(prefixes))

@@ -5,7 +5,7 @@ of a method; `log` is every operation of all of them in the order in which they 
 """
 
 import asyncio
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv4Network
@@ -293,7 +293,8 @@ class FakeStrongswan:
 
 class FakeExabgp:
     """ExaBGP: a neighbor needs its speaker, and goes with it. `told` is what its helpers tell next, batch by batch;
-    `out` is Adj-RIB-Out by speaker, `replayed` how often each was told that all was advertised.
+    `out` is Adj-RIB-Out by speaker, `replayed` how often each was told that all was advertised, `withdrawn` what each
+    was told to withdraw, `asked_anew` the speakers that were to tell all once more.
 
     A helper hears the agent from the `Began` on that the agent has taken, until it is lost.
     """
@@ -306,6 +307,8 @@ class FakeExabgp:
         self.told: asyncio.Queue[list[Event]] = asyncio.Queue()
         self.out: dict[str, dict[Nlri, tuple[bytes, tuple[str, ...]]]] = {}
         self.replayed: Counter[str] = Counter()
+        self.withdrawn: defaultdict[str, list[Nlri]] = defaultdict(list)
+        self.asked_anew: list[str] = []
         self._unconfirmed: dict[str, set[Nlri]] = {}
         self._hearing: set[str] = set()
         self._failures: list[tuple[Key, str]] = []
@@ -357,17 +360,25 @@ class FakeExabgp:
             self._unconfirmed.get(speaker, set()).difference_update(nlris)
 
     def withdraw(self, speaker: str, nlris: Sequence[Nlri]) -> None:
-        for nlri in nlris if speaker in self._hearing else ():
-            self.out[speaker].pop(nlri, None)
+        if speaker in self._hearing:
+            self.withdrawn[speaker] += nlris
+            self._sweep(speaker, nlris)
 
     def advertised(self, speaker: str) -> None:
         if speaker in self._hearing:
-            self.withdraw(speaker, [*self._unconfirmed.pop(speaker, ())])
+            self._sweep(speaker, self._unconfirmed.pop(speaker, ()))
             self.replayed[speaker] += 1
+
+    def ask_anew(self, speaker: str) -> None:
+        self.asked_anew.append(speaker)
 
     async def drain(self, speaker: str) -> bool:
         await asyncio.sleep(0)
         return True
+
+    def _sweep(self, speaker: str, nlris: Iterable[Nlri]) -> None:
+        for nlri in nlris:
+            self.out[speaker].pop(nlri, None)
 
     def _carry_out(self, op: Op) -> str:
         obj = target(op)

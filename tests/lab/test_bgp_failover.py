@@ -4,6 +4,7 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +14,16 @@ from tests.lab.hub import Hub
 from tests.lab.probes import Outcome, traffic
 from tests.lab.test_failover import DETECTED, black_hole
 from tests.lab.waiting import wait_for
+
+_SITE = """
+type: vpnSites
+name: branch2
+location: westeurope
+properties:
+  virtualWan: wan1
+  addressSpace: {addressPrefixes: [10.2.0.0/24%s]}
+  vpnSiteLinks: [{name: link1, properties: {ipAddress: 192.0.2.6}}]
+"""
 
 
 @contextmanager
@@ -133,6 +144,35 @@ def test_a_killed_speaker_is_not_missed(bgp: BgpLab, service: str) -> None:
     assert outcome.lost == 0, str(outcome)
     if service == "helper":
         assert [bgp.frr.session(instance).drops for instance in (0, 1)] == drops, "no session was touched"
+
+
+@contextmanager
+def _away(hub: Hub, service: str) -> Iterator[None]:
+    """Ends a service for the time of the block, and waits afterwards until it runs again."""
+    pid = hub.pid(service)
+    supervisor = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    os.kill(supervisor, signal.SIGSTOP)
+    try:
+        os.kill(pid, signal.SIGKILL)
+        yield
+    finally:
+        os.kill(supervisor, signal.SIGCONT)
+    _wait_running_again(hub, {service: pid})
+
+
+def test_what_goes_while_a_helper_is_away_is_withdrawn_by_it(bgp: BgpLab) -> None:
+    """Also from a peer that keeps what a refresh leaves out: one without enhanced route refresh."""
+    hub, gone = bgp.lab.hub, "10.2.1.0/24"
+    with bgp.raw_session(0) as raw:
+        hub.apply_text(_SITE % f", {gone}")
+        wait_for("it is announced", lambda: gone in raw.routes)
+        others = raw.routes - {gone}
+        with _away(hub, hub.speaker("hub1", 0) + "-helper"):
+            hub.apply_text(_SITE % "")
+        wait_for("it is withdrawn", lambda: gone not in raw.routes)
+        bgp.frr.wait_withdrawn(gone)
+        bgp.wait_ready()
+        assert (raw.routes, raw.closed) == (others, False)
 
 
 @pytest.mark.slow

@@ -94,13 +94,13 @@ class AdjRibOut:
         return len(self._routes) - self._excluding.get(site, 0)
 
     def begin(self) -> None:
-        """All will be advertised anew: what is not until `complete` is withdrawn then."""
+        """All will be advertised anew."""
         self._unconfirmed = set(self._routes)
 
-    def complete(self) -> None:
-        """All has been advertised."""
+    def unconfirmed(self) -> list[Nlri]:
+        """Returns, once all has been advertised, what was not since `begin`."""
         unconfirmed, self._unconfirmed = self._unconfirmed, None
-        self.withdraw(sorted(unconfirmed or ()))
+        return sorted(unconfirmed or ())
 
     def advertise(self, nlris: Iterable[Nlri], wire: bytes, excluded: Sites) -> None:
         """Takes prefixes with canonical attributes without NEXT_HOP, and the sites that they do not go to."""

@@ -107,6 +107,11 @@ class ExabgpDriver:
         if link := self._client.link(speaker):
             link.send(events.ADVERTISED)
 
+    def ask_anew(self, speaker: str) -> None:
+        """Has a helper tell all once more: `Lost` and `Began` are what follows."""
+        if link := self._client.link(speaker):
+            link.transport.abort()
+
     async def drain(self, speaker: str) -> bool:
         """Waits until little is queued; tells whether the connection is still the one that it was."""
         link = self._client.link(speaker)

@@ -2,20 +2,22 @@
 
 Frames of one batch are taken one by one; `settle` then sends what they changed of Adj-RIB-Out, grouped by attributes.
 No peer that keeps what it has is told anything before the agent has said once that all was advertised, so that
-End-of-RIB is true.
+End-of-RIB is true. What is withdrawn while such a peer cannot be told is remembered, and withdrawn from it then.
 """
 
 import json
 import logging
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from itertools import chain
 from typing import Any, Final
 
 from hubgw.drivers.exabgp.adj_out import AdjRibOut, Receiver, Sites, Variant
 from hubgw.drivers.exabgp.frames import FrameError, Kind, pack_peer, take_block, take_nlris
+from hubgw.drivers.exabgp.graceful import OUR_RESTART
 from hubgw.drivers.exabgp.outgoing import Clock, Outgoing
 from hubgw.drivers.exabgp.session import Due, Session
 from hubgw.drivers.exabgp.updates import BEGIN_OF_REFRESH, END_OF_REFRESH, END_OF_RIB, route_refresh, withdrawals
+from hubgw.plan.bgp import Nlri
 from hubgw.plan.types import Neighbor, Speaker
 
 LOG = logging.getLogger("hubgw")
@@ -39,6 +41,8 @@ class Exchange:
         self._waits_until = clock.monotonic() + FIRST_ADVERTISED
         self._counted_at = 0.0
         self._receivers: dict[bytes, tuple[Session, Receiver]] = {}
+        self._gone: set[Nlri] = set()  # what peers may have, and shall not
+        self._unheard_until = clock.monotonic() + OUR_RESTART
         self._asked_at: dict[bytes, float] = {}
         self._sites: dict[bytes, Sites] = {}
         self._sessions: dict[bytes, Session] = {}
@@ -65,6 +69,7 @@ class Exchange:
     def adapter_lost(self) -> None:
         """What ExaBGP does is not known any longer."""
         was, self._hello = self._hello, None
+        self._unheard_until = self._clock.monotonic() + OUR_RESTART
         self.outgoing.adapter.clear()
         self._receivers.clear()
         for session in self._sessions.values():
@@ -122,11 +127,13 @@ class Exchange:
             case Kind.ADVERTISE:
                 block, start = take_block(body, 0)
                 wire, start = take_block(body, start)
-                self._out.advertise(take_nlris(body, start), wire, self._excluded(block))
+                nlris = take_nlris(body, start)
+                self._out.advertise(nlris, wire, self._excluded(block))
+                self._gone.difference_update(nlris)
             case Kind.WITHDRAW:
-                self._out.withdraw(take_nlris(body, 0))
+                self._withdraw(take_nlris(body, 0))
             case Kind.ADVERTISED:
-                self._out.complete()
+                self._withdraw(self._out.unconfirmed())
                 self._advertised = True
             case _:
                 raise FrameError(f"{kind.name} from the agent")
@@ -146,6 +153,8 @@ class Exchange:
         for session in self._sessions.values():
             session.tick()
         now = self._clock.monotonic()
+        if not self._remembers_gone():
+            self._gone.clear()
         if now >= self._counted_at + COUNTED:
             self._counted_at = now
             self._tell_counters()
@@ -195,11 +204,22 @@ class Exchange:
         # another that has just come up has nothing.
         return self._advertised or (session.due is Due.CAME_UP and (not session.graceful or now >= self._waits_until))
 
+    def _withdraw(self, nlris: Collection[Nlri]) -> None:
+        self._out.withdraw(nlris)
+        if self._remembers_gone():
+            self._gone.update(nlris)
+
+    def _remembers_gone(self) -> bool:
+        """Whether there may be a session that is up and that has not been told all since it was lost sight of."""
+        return not self._advertised or self._clock.monotonic() < self._unheard_until
+
     def _send_table(self, session: Session, due: Due) -> None:
         variant = Variant(session.neighbor.local_address, session.asn4)
         receiver = Receiver(session.packed, session.neighbor.site, variant)
         marked = session.enhanced and due is not Due.CAME_UP
+        gone = sorted(self._gone) if due is Due.REPLAYED and not marked else ()
         messages = chain(
+            withdrawals(gone),
             (route_refresh(BEGIN_OF_REFRESH),) if marked else (),
             self._out.table(receiver),
             (route_refresh(END_OF_REFRESH),) if marked else (),

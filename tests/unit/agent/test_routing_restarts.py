@@ -26,7 +26,7 @@ from tests.unit.agent.bgp import (
     with_tunnels,
     withdraws,
 )
-from tests.unit.agent.rig import BGP, BRANCH1, BRANCH2, SPEAKERS, TABLE, Rig, run, until
+from tests.unit.agent.rig import BGP, BRANCH1, BRANCH2, SPEAKERS, TABLE, Rig, prefixes, run, until
 
 A, C = IF_IDS[1], IF_IDS[3]
 
@@ -318,6 +318,8 @@ def test_a_helper_that_comes_back_is_told_all_and_what_it_does_not_tell_is_swept
         assert rig.out(SPEAKERS[1]) == {*OWN, P, Q, "10.78.0.0/16"}
         await rig.tell(*opening(SPEAKERS[0]))
         assert (rig.out(SPEAKERS[0]), replays(rig)) == ({*OWN, P, Q, "10.78.0.0/16"}, [2, 1])
+        # It is told by name what went: a new one's peers may have that still.
+        assert rig.machine.exabgp.withdrawn[SPEAKERS[0]] == prefixes("10.77.0.0/16")
         await rig.tell(up(BRANCH1[0]), says(BRANCH1[0], Q))
         assert rig.learned() == {P: "hgt1", Q: "hgt1", "10.78.0.0/16": "hgt4"}
         await rig.tell(EndOfRib(BRANCH1[0]))
@@ -374,6 +376,39 @@ def test_a_tunnel_takes_the_routes_of_a_helper_that_is_away(tmp_path: Path) -> N
         rig.machine.take_down("hgt1")
         await rig.reconciler.follow()
         assert rig.learned() == {P: "hgt2"}
+
+    run(case())
+
+
+def test_a_peer_that_was_of_no_plan_for_a_time_is_asked_for(tmp_path: Path) -> None:
+    async def case() -> None:
+        rig = await settled(tmp_path, says(BRANCH1[0], P), says(BRANCH2[0], Q))
+        for peer in BRANCH2:
+            rig.machine.exabgp.fail_next(("Neighbor", peer[0], peer[1]), "no space left on device")
+        await rig.delete("vpnConnections/gw1/branch2")
+        assert rig.learned() == {P: "hgt1"}
+        # One of the two is deleted in the next pass, the other not even then.
+        await rig.tell(Flushed(BRANCH2[1]))
+        assert rig.machine.exabgp.asked_anew == []
+        await rig.apply(BGP)
+        assert rig.machine.exabgp.asked_anew == [SPEAKERS[0]]
+        rig.machine.bring_up("hgt7")
+        await rig.reconciler.follow()
+        await rig.tell(Lost(SPEAKERS[0]), *opening(SPEAKERS[0]), says(BRANCH2[0], Q))
+        assert rig.learned() == {P: "hgt1", Q: "hgt7"}
+        await rig.apply(BGP)
+        assert rig.machine.exabgp.asked_anew == [SPEAKERS[0]]
+
+    run(case())
+
+
+def test_a_peer_that_was_told_of_before_it_was_of_the_plan_is_asked_for(tmp_path: Path) -> None:
+    async def case() -> None:
+        rig = Rig(tmp_path)
+        await rig.settle()
+        await rig.tell(*opening(SPEAKERS[0]), up(BRANCH1[0]), says(BRANCH1[0], P))
+        await rig.apply(BGP)
+        assert rig.machine.exabgp.asked_anew == [SPEAKERS[0]]
 
     run(case())
 

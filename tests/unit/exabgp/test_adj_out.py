@@ -85,7 +85,7 @@ def test_each_peer_ends_with_what_it_shall_have(steps: list[tuple[str, list[Nlri
                 out.begin()
                 unconfirmed = set(wanted)
             case "complete":
-                out.complete()
+                out.withdraw(out.unconfirmed())
                 wanted = {nlri: entry for nlri, entry in wanted.items() if nlri not in (unconfirmed or ())}
                 unconfirmed = None
             case "join":
@@ -126,7 +126,7 @@ def test_what_is_advertised_anew_and_the_same_is_not_sent() -> None:
     out.begin()
     out.advertise([A, B], ONE, NOBODY)
     assert send_changes(out, [peer]) == 0
-    out.complete()
+    out.withdraw(out.unconfirmed())
     assert send_changes(out, [peer]) == 1
     assert peer.table == {A: ONE, B: ONE}
     out.withdraw([A])

@@ -238,6 +238,46 @@ def test_an_agent_that_comes_again_changes_only_what_differs(there: Exchanged) -
 
 
 @pytest.mark.parametrize("enhanced", [True, False])
+def test_a_helper_that_is_new_withdraws_what_went_meanwhile(enhanced: bool) -> None:
+    there = Exchanged()
+    there.hello()
+    there.session("up", negotiated=negotiated(enhanced_refresh=enhanced), complete=True)
+    there.agent()
+    there.pass_(150)
+    there.advertise(nlris(4))
+    there.withdraw(nlris(3, 2))
+    there.advertise(nlris(1, 3))
+    assert there.to_adapter() == []
+    there.advertised()
+    # Only a refresh that has a marked end sweeps what it did not tell.
+    told = [f"{ONE} BoRR", f"{ONE} +3", f"{ONE} EoRR"] if enhanced else [f"{ONE} -2", f"{ONE} +3"]
+    assert there.to_adapter() == [*told, f"{ONE} EoR"]
+    there.pass_(1)
+    there.session("up", TWO, negotiated=negotiated(enhanced_refresh=False), complete=True)
+    assert there.to_adapter() == [f"{TWO} +3", f"{TWO} EoR"]
+
+
+def test_what_goes_while_the_adapter_cannot_be_told_is_withdrawn_when_it_can(there: Exchanged) -> None:
+    session = negotiated(enhanced_refresh=False)
+    there.up(enhanced_refresh=False)
+    there.up(TWO, enhanced_refresh=False)
+    there.advertise(nlris(4))
+    there.to_adapter()
+    there.exchange.adapter_lost()
+    there.withdraw(nlris(1))
+    there.exchange.agent_lost()
+    there.agent()
+    there.advertise(nlris(2, 2))
+    there.advertised()
+    there.hello()
+    there.session("up", negotiated=session, complete=True)
+    assert there.to_adapter() == [f"{ONE} -2", f"{ONE} +2", f"{ONE} EoR"]
+    # One that comes up anew has nothing.
+    there.up(TWO)
+    assert there.to_adapter() == [f"{TWO} +2", f"{TWO} EoR"]
+
+
+@pytest.mark.parametrize("enhanced", [True, False])
 def test_a_peer_asks_for_all(there: Exchanged, enhanced: bool) -> None:
     there.up(enhanced_refresh=enhanced)
     there.advertise(nlris(3))
