@@ -18,6 +18,7 @@ from bench.namespaces import BRANCHES, HUB, LINK, TABLE
 from hubgw.agent.journal import Journal
 from hubgw.agent.routing import Routing
 from hubgw.drivers.exabgp.driver import ExabgpDriver
+from hubgw.drivers.memory import collect_seldom
 from hubgw.drivers.netlink.driver import NetlinkDriver
 from hubgw.plan.bgp import PeerOf, RouteTable
 from hubgw.plan.types import IF_IDS, SESSIONS, Create, Neighbor, Nexthop, OpError, Plan, Speaker
@@ -78,6 +79,7 @@ def _nothing() -> None:
 
 def main(arguments: list[str]) -> None:
     logging.basicConfig(level=logging.WARNING)
+    collect_seldom()
     work: Any = serve(Path(arguments[0]), int(arguments[1]))
     if arguments[2:]:
         with cProfile.Profile() as profile:

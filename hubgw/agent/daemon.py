@@ -26,6 +26,7 @@ from hubgw.agent.triggers import Triggers
 from hubgw.compile.machine import SYSCTLS
 from hubgw.drivers.base import DriverError
 from hubgw.drivers.exabgp.driver import ExabgpDriver
+from hubgw.drivers.memory import collect_seldom
 from hubgw.drivers.netlink.driver import NetlinkDriver
 from hubgw.drivers.nftables import codec as nftables_codec
 from hubgw.drivers.nftables.client import Client as NftClient
@@ -58,6 +59,7 @@ class Options:
 def main(options: Options) -> int:
     """Runs the agent until SIGTERM or SIGINT. Returns the exit code: 0, or 1 where it could not start."""
     logs.configure(options.log_format)
+    collect_seldom()
     try:
         asyncio.run(_run(options))
     except (StoreError, SocketError, DriverError) as error:

@@ -8,9 +8,8 @@ or a deadline has passed.
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Set
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Set
 from contextlib import asynccontextmanager
-from itertools import groupby
 
 from hubgw.agent.journal import Journal
 from hubgw.agent.sessions import Sessions
@@ -147,7 +146,7 @@ class Routing:
         await self._configured.wait()
         async for events in self._exabgp.events():
             async with self._lock:
-                await self._carry_out(self._noted(merge(self._take_all(events))))
+                await self._carry_out(self._noted(merge(delta for event in events for delta in self._take(event))))
                 for event in events:
                     if isinstance(event, Began):
                         self._speakers.replay(event.speaker, self.rib.out)
@@ -176,18 +175,10 @@ class Routing:
         for speaker in sorted({name for name, _ in missed}):
             self._exabgp.ask_anew(speaker)
 
-    def _take_all(self, events: Iterable[Event]) -> Iterator[Delta]:
-        # A peer may announce a hundred thousand prefixes of as many attributes: what follows is derived once.
-        for peer, run in groupby(events, key=lambda event: event.peer if isinstance(event, Learned) else None):
-            if peer is None:
-                for event in run:
-                    yield from self._take(event)
-            else:
-                learned = (event for event in run if isinstance(event, Learned))
-                yield self.rib.learn_all(peer, ((parsed(one.attributes), one.nlris) for one in learned))
-
     def _take(self, event: Event) -> Iterable[Delta]:
         match event:
+            case Learned(peer, routes):
+                yield self.rib.learn_all(peer, ((parsed(attributes), nlris) for attributes, nlris in routes))
             case Withdrawn(peer, nlris):
                 yield self.rib.withdraw(peer, nlris)
             case EndOfRib(peer):

@@ -106,17 +106,19 @@ class Speakers:
                 gone.append(prefix)
             else:
                 groups.setdefault(entry, []).append(prefix)
-        advertised: list[tuple[bytes, list[str], list[Nlri]]] = []
+        advertised: dict[frozenset[str], list[tuple[bytes, list[Nlri]]]] = {}
         for out, prefixes in groups.items():
             wire = exported(out.attributes, self._asns[table])
             if wire is None:
                 gone += prefixes
             else:
-                advertised.append((wire, sorted(out.excluded), prefixes))
+                advertised.setdefault(out.excluded, []).append((wire, prefixes))
         for name in names:
-            for wire, excluded, prefixes in advertised:
-                self._exabgp.advertise(name, wire, excluded, prefixes)
-                self._known[name].held.difference_update(prefixes)
+            held = self._known[name].held
+            for excluded, routes in advertised.items():
+                self._exabgp.advertise(name, sorted(excluded), routes)
+                if held:
+                    held.difference_update(*[prefixes for _, prefixes in routes])
             self._withdraw(name, gone)
 
     def _withdraw(self, name: str, prefixes: Collection[Nlri]) -> None:

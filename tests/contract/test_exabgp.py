@@ -509,8 +509,10 @@ def test_a_process_that_was_killed_is_back_and_nothing_is_flushed(real: Real, mo
             await asyncio.to_thread(until, branch.connect, "the session is up again")
         await asyncio.to_thread(branch.announce, "180a0103")
         await asyncio.to_thread(branch.end_of_rib)
-        other = bytes.fromhex("180a010300")
-        await agent.until(lambda event: isinstance(event, Learned) and event.nlris == [other], "another is learned")
+        third = [bytes.fromhex("180a010300")]
+        await agent.until(
+            lambda event: isinstance(event, Learned) and event.routes[0][1] == third, "one more is learned"
+        )
         if not module.endswith("helper"):
             await agent.until(lambda event: event == EndOfRib(KEY), "the peer told all again")
         assert not [event for event in agent.heard if isinstance(event, Flushed)]
@@ -579,8 +581,8 @@ async def session(agent: Agent, real: Real) -> Branch:
     await agent.until(lambda event: isinstance(event, Learned) and event.peer == KEY, "the prefix is learned")
     wire = attributes.exported(None, SPEAKER.asn)
     assert wire
-    agent.driver.advertise(NAME, wire, ["/sites/another"], [bytes.fromhex("180a320000")])
-    agent.driver.advertise(NAME, wire, [NEIGHBOR.site], [bytes.fromhex("180a330000")])
+    agent.driver.advertise(NAME, ["/sites/another"], [(wire, [bytes.fromhex("180a320000")])])
+    agent.driver.advertise(NAME, [NEIGHBOR.site], [(wire, [bytes.fromhex("180a330000")])])
     agent.driver.advertised(NAME)
     assert await agent.driver.drain(NAME)
     await asyncio.to_thread(branch.until, bytes.fromhex("180a3200"))

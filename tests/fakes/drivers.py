@@ -16,6 +16,7 @@ from hubgw.agent.reconcile import Drivers
 from hubgw.drivers.base import DriverError
 from hubgw.drivers.exabgp.driver import ExabgpDriver
 from hubgw.drivers.exabgp.events import Began, Event, Lost
+from hubgw.drivers.exabgp.frames import Routes
 from hubgw.drivers.netlink.driver import NetlinkDriver
 from hubgw.drivers.netlink.xfrm import KernelSa
 from hubgw.drivers.nftables.driver import NftablesDriver
@@ -354,8 +355,8 @@ class FakeExabgp:
         self.told.put_nowait(list(events))
         await self.told.join()
 
-    def advertise(self, speaker: str, attributes: bytes, excluded: Sequence[str], nlris: Sequence[Nlri]) -> None:
-        if speaker in self._hearing:
+    def advertise(self, speaker: str, excluded: Sequence[str], routes: Routes) -> None:
+        for attributes, nlris in routes if speaker in self._hearing else ():
             self.out[speaker].update(dict.fromkeys(nlris, (attributes, tuple(excluded))))
             self._unconfirmed.get(speaker, set()).difference_update(nlris)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from hubgw.drivers.exabgp import conf
 from hubgw.drivers.exabgp.directory import AGENT_SOCKET, CONF
-from hubgw.drivers.exabgp.frames import Kind, Reader, document, frame, take_block, take_nlris
+from hubgw.drivers.exabgp.frames import Kind, Reader, document, frame, take_block, take_nlris, take_routes
 from hubgw.plan.bgp import Nlri
 
 
@@ -106,9 +106,8 @@ class FakeHelper:
                 self.tell_speaker(refused)
             case Kind.ADVERTISE:
                 sites, at = take_block(body, 0)
-                attributes, at = take_block(body, at)
-                for nlri in take_nlris(body, at):
-                    self.out[nlri] = (attributes, tuple(json.loads(sites)))
+                for attributes, nlris in take_routes(body, at):
+                    self.out.update(dict.fromkeys(nlris, (attributes, tuple(json.loads(sites)))))
             case Kind.WITHDRAW:
                 for nlri in take_nlris(body, 0):
                     self.out.pop(nlri, None)

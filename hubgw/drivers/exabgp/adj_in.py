@@ -5,7 +5,7 @@ returns the prefixes that the agent must hear of.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from hubgw.plan.bgp import Nlri
 
@@ -66,9 +66,9 @@ class AdjRibIn:
         self._routes.clear()
         self._stale.clear()
 
-    def grouped(self) -> Iterator[tuple[bytes, list[Nlri]]]:
-        """Yields all prefixes by their attributes."""
+    def grouped(self) -> list[tuple[bytes, list[Nlri]]]:
+        """Returns all prefixes by their attributes."""
         groups: defaultdict[bytes, list[Nlri]] = defaultdict(list)
         for nlri, wire in self._routes.items():
             groups[wire].append(nlri)
-        yield from groups.items()
+        return list(groups.items())

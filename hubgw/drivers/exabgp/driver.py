@@ -17,6 +17,7 @@ from hubgw.drivers.exabgp.changes import Change, merge, speaker_of
 from hubgw.drivers.exabgp.client import Client
 from hubgw.drivers.exabgp.directory import SPEAKER, Directory
 from hubgw.drivers.exabgp.events import Event
+from hubgw.drivers.exabgp.frames import Routes
 from hubgw.drivers.exabgp.services import Service, Supervisor
 from hubgw.names import Secret
 from hubgw.plan.bgp import Nlri
@@ -88,14 +89,14 @@ class ExabgpDriver:
         """Yields all that the helpers of all speakers told since the last batch, for one consumer."""
         return self._client.batches()
 
-    def advertise(self, speaker: str, attributes: bytes, excluded: Sequence[str], nlris: Sequence[Nlri]) -> None:
-        """Queues prefixes of one address family, with the same attributes, for all peers but those of these sites.
+    def advertise(self, speaker: str, excluded: Sequence[str], routes: Routes) -> None:
+        """Queues prefixes, by their attributes, for all peers but those of these sites.
 
         As all that is said to a speaker, it is dropped where no connection is known to the reader of `events`: after
         the next `Began` all is said anew.
         """
         if link := self._client.link(speaker):
-            link.send(events.advertise(attributes, excluded, nlris))
+            link.send(events.advertise(excluded, routes))
 
     def withdraw(self, speaker: str, nlris: Sequence[Nlri]) -> None:
         """Queues the end of what was advertised, of one address family."""

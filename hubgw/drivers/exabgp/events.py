@@ -13,12 +13,14 @@ from hubgw.drivers.exabgp.frames import (
     FrameError,
     Kind,
     Reader,
+    Routes,
     frame,
     pack_block,
     pack_nlris,
-    take_block,
+    pack_routes,
     take_nlris,
     take_peer,
+    take_routes,
 )
 from hubgw.plan.bgp import Nlri, PeerKey
 
@@ -103,11 +105,10 @@ class PeerState:
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """Prefixes with the same attributes (`hubgw.plan.bgp.Attributes.wire`)."""
+    """Prefixes by their attributes (`hubgw.plan.bgp.Attributes.wire`)."""
 
     peer: PeerKey
-    attributes: bytes
-    nlris: list[Nlri]
+    routes: list[tuple[bytes, list[Nlri]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,8 +166,7 @@ class Decoder:
         match kind:
             case Kind.LEARNED:
                 peer, start = self._peer(body)
-                attributes, start = take_block(body, start)
-                return Learned(peer, attributes, take_nlris(body, start))
+                return Learned(peer, take_routes(body, start))
             case Kind.WITHDRAWN:
                 peer, start = self._peer(body)
                 return Withdrawn(peer, take_nlris(body, start))
@@ -211,9 +211,10 @@ def _known(kind: Any, told: dict[str, Any]) -> Any:
     return kind(**{name: told[name] for name in (one.name for one in fields(kind)) if name in told})
 
 
-def advertise(attributes: bytes, excluded: Sequence[str], nlris: Sequence[Nlri]) -> bytes:
-    """Returns the frame that puts prefixes of one family into Adj-RIB-Out; not for peers of `excluded` sites."""
-    return frame(Kind.ADVERTISE, _sites(tuple(excluded)), pack_block(attributes), pack_nlris(nlris))
+def advertise(excluded: Sequence[str], routes: Routes) -> bytes:
+    """Returns the frames that put prefixes into Adj-RIB-Out; not for peers of `excluded` sites."""
+    sites = _sites(tuple(excluded))
+    return b"".join([frame(Kind.ADVERTISE, sites, piece) for piece in pack_routes(routes)])
 
 
 @lru_cache(4096)

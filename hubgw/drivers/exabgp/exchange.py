@@ -12,7 +12,7 @@ from itertools import chain
 from typing import Any, Final
 
 from hubgw.drivers.exabgp.adj_out import AdjRibOut, Receiver, Sites, Variant
-from hubgw.drivers.exabgp.frames import FrameError, Kind, pack_peer, take_block, take_nlris
+from hubgw.drivers.exabgp.frames import FrameError, Kind, pack_peer, take_block, take_nlris, take_routes
 from hubgw.drivers.exabgp.graceful import OUR_RESTART
 from hubgw.drivers.exabgp.outgoing import Clock, Outgoing
 from hubgw.drivers.exabgp.session import Due, Session
@@ -126,10 +126,10 @@ class Exchange:
         match kind:
             case Kind.ADVERTISE:
                 block, start = take_block(body, 0)
-                wire, start = take_block(body, start)
-                nlris = take_nlris(body, start)
-                self._out.advertise(nlris, wire, self._excluded(block))
-                self._gone.difference_update(nlris)
+                excluded = self._excluded(block)
+                for wire, nlris in take_routes(body, start):
+                    self._out.advertise(nlris, wire, excluded)
+                    self._gone.difference_update(nlris)
             case Kind.WITHDRAW:
                 self._withdraw(take_nlris(body, 0))
             case Kind.ADVERTISED:

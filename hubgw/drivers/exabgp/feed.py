@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from hubgw.drivers.exabgp.adj_in import AdjRibIn
-from hubgw.drivers.exabgp.frames import Kind, pack_block, pack_nlris
+from hubgw.drivers.exabgp.frames import Kind, Routes, pack_nlris, pack_routes
 from hubgw.drivers.exabgp.outgoing import Outgoing
 from hubgw.plan.bgp import Nlri
 
@@ -39,8 +39,7 @@ class Feed:
             for nlri, wire in last.items():
                 groups[wire].append(nlri)
             self._untold = list(groups.items())
-        for wire, nlris in self._untold:
-            self._learned(wire, nlris)
+        self._learned(self._untold)
         self._untold = []
 
     def withdraw(self, nlris: Iterable[Nlri]) -> None:
@@ -71,10 +70,10 @@ class Feed:
 
     def tell_all(self, established: bool) -> None:
         """Tells an agent that knows nothing; `established` whether the peer has a session."""
-        for wire, nlris in self.rib.grouped():
-            self._learned(wire, nlris)
+        self._learned(self.rib.grouped())
         if established and self._complete:
             self._outgoing.to_agent(Kind.END_OF_RIB, self._packed)
 
-    def _learned(self, wire: bytes, nlris: list[Nlri]) -> None:
-        self._outgoing.to_agent(Kind.LEARNED, self._packed, pack_block(wire), pack_nlris(nlris))
+    def _learned(self, routes: Routes) -> None:
+        for piece in pack_routes(routes):
+            self._outgoing.to_agent(Kind.LEARNED, self._packed, piece)

@@ -2,7 +2,9 @@
 
 A frame is the length of what follows in four octets, its kind in one, its body. Integers are in network order. `peer`
 is the peer's address: its length in one octet, then its octets. `nlris` are the octets of prefixes, each as
-`hubgw.plan.bgp.Nlri` has it, one after the other; the octet before them is the length of each (5 or 17).
+`hubgw.plan.bgp.Nlri` has it, one after the other; the octet before them is the length of each (5 or 17). `routes` are
+prefixes by their attributes, again and again: length of attributes in two octets, attributes, length of a prefix in one
+octet, count of prefixes in four, prefixes.
 """
 
 import json
@@ -13,6 +15,7 @@ from ipaddress import ip_address
 from typing import Any, Final
 
 MAX_FRAME: Final = 64 * 1024 * 1024  # octets; more is a fault of ours, not a peer's
+_PIECE: Final = 1024 * 1024  # octets of routes in one frame
 
 
 class Kind(IntEnum):
@@ -34,14 +37,12 @@ class Kind(IntEnum):
     BEGIN = 32  # JSON {"speaker", "incarnation"}: all that the helper holds follows, as if it was learned now
     SPEAKER = 33  # JSON {"connected", "digest"}: whether ExaBGP is there, and which configuration it has loaded
     PEER = 34  # JSON, see `hubgw.drivers.exabgp.shown`: the state of a session
-    LEARNED = 35  # peer, length of attributes in two octets, attributes, nlris
+    LEARNED = 35  # peer, routes
     WITHDRAWN = 36  # peer, nlris
     END_OF_RIB = 37  # peer: what was not learned from it since BEGIN, or since its session came up, is gone
     FLUSHED = 38  # peer: nothing of what it announced holds any longer
     # agent -> helper
-    ADVERTISE = (
-        48  # length of JSON in two octets, JSON list of sites that it does not go to, then as LEARNED after peer
-    )
+    ADVERTISE = 48  # length of JSON in two octets, JSON list of sites that they do not go to, routes
     WITHDRAW = 49  # nlris
     ADVERTISED = 50  # (empty): all was advertised; what was not since the agent connected is withdrawn
 
@@ -52,6 +53,10 @@ class FrameError(Exception):
 
 _HEADER: Final = struct.Struct("!IB")
 _U16: Final = struct.Struct("!H")
+_PREFIXES: Final = struct.Struct("!BI")
+
+Routes = Sequence[tuple[bytes, Sequence[bytes]]]
+"""Attributes, and the prefixes of one address family that have them, at least one; of each attributes."""
 
 
 def frame(kind: Kind, *parts: bytes) -> bytes:
@@ -132,6 +137,37 @@ def take_nlris(body: bytes, start: int) -> list[bytes]:
     """Returns the prefixes from `start` on to the end of a body."""
     size = body[start]
     return [body[at : at + size] for at in range(start + 1, len(body), size)]
+
+
+def pack_routes(routes: Routes) -> Iterator[bytes]:
+    """Yields routes as frames have them, in as many pieces as keep each frame short.
+
+    >>> [piece.hex() for piece in pack_routes([(b"abc", [bytes.fromhex("100a010000")])])]
+    ['00036162630500000001100a010000']
+    """
+    parts: list[bytes] = []
+    room = _PIECE
+    for attributes, nlris in routes:
+        size, count = len(nlris[0]), len(nlris)
+        parts += (_U16.pack(len(attributes)), attributes, _PREFIXES.pack(size, count), *nlris)
+        room -= len(attributes) + size * count
+        if room <= 0:
+            yield b"".join(parts)
+            parts, room = [], _PIECE
+    if parts:
+        yield b"".join(parts)
+
+
+def take_routes(body: bytes, start: int) -> list[tuple[bytes, list[bytes]]]:
+    """Returns the routes from `start` on to the end of a body."""
+    routes = []
+    while start < len(body):
+        attributes, at = take_block(body, start)
+        size, count = _PREFIXES.unpack_from(body, at)
+        at += _PREFIXES.size
+        start = at + size * count
+        routes.append((attributes, [body[one : one + size] for one in range(at, start, size)]))
+    return routes
 
 
 def pack_block(block: bytes) -> bytes:

@@ -21,6 +21,7 @@ from hubgw.drivers.exabgp.exchange import Exchange
 from hubgw.drivers.exabgp.frames import FrameError, Kind, frame
 from hubgw.drivers.exabgp.outgoing import Clock
 from hubgw.drivers.exabgp.stream import Stream, StreamLostError
+from hubgw.drivers.memory import collect_seldom
 from hubgw.plan.types import Neighbor, Speaker
 
 LOG = logging.getLogger("hubgw")
@@ -180,6 +181,7 @@ def main() -> None:
     if len(sys.argv) != 2:
         sys.exit("usage: python -m hubgw.drivers.exabgp.helper DIRECTORY")
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+    collect_seldom()
     try:
         helper = Helper(Path(sys.argv[1]))
     except (OSError, ValueError) as error:

@@ -15,7 +15,7 @@ P, Q = "10.9.0.0/16", "10.8.0.0/16"
 
 def says(peer: PeerKey, *texts: str, path: tuple[int, ...] = ()) -> Learned:
     """A peer's announcement; its path is its own AS number where none is given."""
-    return Learned(peer, wire(*(path or (65010 if peer in BRANCH1 else 65020,))), prefixes(*texts))
+    return Learned(peer, [(wire(*(path or (65010 if peer in BRANCH1 else 65020,))), prefixes(*texts))])
 
 
 def withdraws(peer: PeerKey, *texts: str) -> Withdrawn:

@@ -29,7 +29,7 @@ async def shown(path: Path) -> Rig:
     """Branch 1 announces P by both sessions and a prefix of the hub's; branch 2 P by a longer way, and Q."""
     return await settled(
         path,
-        Learned(BRANCH1[0], wire(65010, 65011, communities=(65010 << 16 | 7,)), prefixes(P)),
+        Learned(BRANCH1[0], [(wire(65010, 65011, communities=(65010 << 16 | 7,)), prefixes(P))]),
         says(BRANCH1[1], P, path=(65010, 65011)),
         says(BRANCH1[0], "10.50.0.0/25"),
         says(BRANCH2[0], P, path=(65020, 65021, 65022)),

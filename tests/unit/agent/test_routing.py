@@ -104,7 +104,7 @@ def test_a_route_that_must_not_leave_is_withdrawn_and_stays_in_the_kernel(tmp_pa
     async def case() -> None:
         rig = await settled(tmp_path, says(BRANCH1[0], P))
         assert rig.out(SPEAKERS[1]) == {*OWN, P}
-        no_export = Learned(BRANCH1[0], wire(65010, communities=(0xFFFFFF01,)), prefixes(P))
+        no_export = Learned(BRANCH1[0], [(wire(65010, communities=(0xFFFFFF01,)), prefixes(P))])
         await rig.tell(no_export)
         assert (rig.learned(), rig.out(SPEAKERS[1])) == ({P: "hgt1"}, OWN)
 

@@ -327,7 +327,7 @@ def test_ten_thousand_prefixes_are_one_call(tmp_path: Path) -> None:
             return await program(*arguments)  # type: ignore[arg-type]
 
         rig.machine.netlink.program_learned = counted  # type: ignore[method-assign,assignment]
-        await rig.tell(Learned(BRANCH1[0], wire(65010), many))
+        await rig.tell(Learned(BRANCH1[0], [(wire(65010), many)]))
         assert (calls, len(rig.learned()), len(rig.out(SPEAKERS[1]))) == (1, 10_000, 10_003)
 
     run(case())

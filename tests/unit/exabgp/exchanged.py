@@ -8,7 +8,7 @@ from typing import Any
 from hubgw.drivers.exabgp.attributes import Code, canonical, exported, items
 from hubgw.drivers.exabgp.events import ADVERTISED, advertise, withdraw
 from hubgw.drivers.exabgp.exchange import Exchange
-from hubgw.drivers.exabgp.frames import Kind, Reader, pack_peer, take_block, take_nlris, take_peer
+from hubgw.drivers.exabgp.frames import Kind, Reader, pack_peer, take_nlris, take_peer, take_routes
 from hubgw.drivers.exabgp.outgoing import Clock
 from hubgw.drivers.exabgp.updates import announcements
 from hubgw.plan.bgp import Nlri
@@ -101,7 +101,7 @@ class Exchanged:
         return self.to_agent()
 
     def advertise(self, prefixes: Sequence[Nlri], asn: int = 65515, excluded: Sequence[str] = ()) -> None:
-        self._agent_said(advertise(exported(None, asn) or b"", excluded, prefixes))
+        self._agent_said(advertise(excluded, [(exported(None, asn) or b"", prefixes)]))
 
     def withdraw(self, prefixes: Sequence[Nlri]) -> None:
         self._agent_said(withdraw(prefixes))
@@ -124,8 +124,7 @@ class Exchanged:
                     words.append(f"{kind.name} {body.decode()}")
                 case Kind.LEARNED:
                     peer, start = take_peer(body)
-                    _, start = take_block(body, start)
-                    words.append(f"LEARNED {peer} {len(take_nlris(body, start))}")
+                    words += [f"LEARNED {peer} {len(learned)}" for _, learned in take_routes(body, start)]
                 case Kind.WITHDRAWN:
                     peer, start = take_peer(body)
                     words.append(f"WITHDRAWN {peer} {len(take_nlris(body, start))}")

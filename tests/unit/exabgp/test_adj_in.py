@@ -99,8 +99,9 @@ def test_what_comes_together_and_is_told_in_another_order_comes_to_the_same(step
     table: dict[Nlri, bytes] = {}
     for event in Decoder("hgv1-0").feed(b"".join(outgoing.agent)):
         match event:
-            case Learned(_, wire, nlris):
-                table |= dict.fromkeys(nlris, wire)
+            case Learned(_, routes):
+                for wire, nlris in routes:
+                    table |= dict.fromkeys(nlris, wire)
             case Withdrawn(_, nlris):
                 for nlri in nlris:
                     table.pop(nlri)

@@ -24,7 +24,7 @@ from hubgw.drivers.exabgp.events import (
     SpeakerState,
     Withdrawn,
 )
-from hubgw.drivers.exabgp.frames import Kind, document, frame, pack_block, pack_nlris, pack_peer
+from hubgw.drivers.exabgp.frames import Kind, document, frame, pack_nlris, pack_peer, pack_routes
 from tests.fakes.helper import FakeHelper
 
 NAME = "hgv1-0"
@@ -53,7 +53,7 @@ class Reader:
 
 
 def learned(nlris: list[bytes], attributes: bytes = b"a") -> bytes:
-    return frame(Kind.LEARNED, pack_peer(PEER), pack_block(attributes), pack_nlris(nlris))
+    return frame(Kind.LEARNED, pack_peer(PEER), *pack_routes([(attributes, nlris)]))
 
 
 def run(tmp_path: Path, case: Callable[[Client, FakeHelper, Reader], Awaitable[None]]) -> None:
@@ -104,7 +104,7 @@ def test_frames_become_events_in_their_order(tmp_path: Path) -> None:
         notification = Notification(False, 6, 2, "maintenance")
         assert reader.read[2:] == [
             PeerState(KEY, "established", 1.5, notification=notification, negotiated=negotiated, learned=2),
-            Learned(KEY, b"a", [PREFIX, bytes.fromhex("180a010300")]),
+            Learned(KEY, [(b"a", [PREFIX, bytes.fromhex("180a010300")])]),
             Withdrawn(KEY, [PREFIX]),
             Flushed(KEY),
             EndOfRib(KEY),
@@ -181,8 +181,8 @@ def test_what_is_said_reaches_the_helper(tmp_path: Path) -> None:
         await reader.until(Began(NAME, "1"))
         link = client.link(NAME)
         assert link
-        link.send(events.advertise(b"wire", ["/sites/a", "/sites/b"], [PREFIX]))
-        link.send(events.advertise(b"other", [], [bytes(5)]))
+        link.send(events.advertise(["/sites/a", "/sites/b"], [(b"wire", [PREFIX])]))
+        link.send(events.advertise([], [(b"other", [bytes(5)])]))
         link.send(events.withdraw([bytes(5)]))
         link.send(events.ADVERTISED)
         assert await link.drain()
@@ -213,7 +213,7 @@ def test_drain_tells_that_the_connection_was_lost_meanwhile(tmp_path: Path) -> N
         assert link
         accepted.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         for _ in range(64):
-            link.send(events.advertise(b"wire", ["site"], [PREFIX] * 100_000))
+            link.send(events.advertise(["site"], [(b"wire", [PREFIX] * 100_000)]))
         drained = asyncio.create_task(link.drain())
         await asyncio.to_thread(helper.kill)
         assert not await drained

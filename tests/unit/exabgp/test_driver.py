@@ -171,7 +171,7 @@ def test_the_events_are_those_of_all_speakers(tmp_path: Path) -> None:
         async with asyncio.timeout(SECONDS):
             batch = await anext(rig.driver.events())
         assert batch == [Began(NAME, "1"), SpeakerState(NAME, True, helper.loaded)]
-        rig.driver.advertise(NAME, b"wire", ["/vpnSites/branch2"], [bytes(5)])
+        rig.driver.advertise(NAME, ["/vpnSites/branch2"], [(b"wire", [bytes(5)])])
         rig.driver.advertised(NAME)
         assert await rig.driver.drain(NAME)
         await asyncio.to_thread(helper.until, Kind.ADVERTISED)

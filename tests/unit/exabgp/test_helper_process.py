@@ -134,7 +134,7 @@ def test_from_peer_to_agent_and_from_agent_to_peer(helper: Running) -> None:
     adapter.say(session("connected"), session("up"), received(announced(nlris(1)) + END_OF_RIB))
     assert wire() in agent.until(Kind.LEARNED)
     agent.until(Kind.END_OF_RIB)
-    agent.say(advertise(wire(65515), [], nlris(1)), ADVERTISED)
+    agent.say(advertise([], [(wire(65515), nlris(1))]), ADVERTISED)
     assert END_OF_RIB in adapter.until(Kind.SEND)
     for name in ("helper.sock", "agent.sock"):
         assert stat.S_IMODE((helper.directory / "sockets" / name).stat().st_mode) == 0o600

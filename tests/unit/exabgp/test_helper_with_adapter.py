@@ -90,7 +90,7 @@ def test_what_one_peer_announces_another_learns(all_: Everything) -> None:
     learned = all_.agent.until(Kind.LEARNED)
     wire, _ = take_block(learned, 5)
     all_.agent.until(Kind.END_OF_RIB, lambda body: body == pack_peer(all_.one.address))
-    all_.agent.say(advertise(exported(parsed(wire), 65515) or b"", ["/s/1"], nlris(3)), ADVERTISED)
+    all_.agent.say(advertise(["/s/1"], [(exported(parsed(wire), 65515) or b"", nlris(3))]), ADVERTISED)
     said = _next_update(all_.two)
     assert said.announced == nlris(3)
     assert parsed(said.wire).as_path == ((2, (65515, 65010)),)
