@@ -63,7 +63,10 @@ def peer_statuses(plan: Plan, routing: Routing, wanted: Wanted) -> Iterator[BgpP
 
 
 def learned_statuses(plan: Plan, routing: Routing, wanted: Wanted, *, refused: bool) -> Iterator[BgpRouteStatus]:
-    """Yields what peers announced, by peer and prefix; with `refused` only what policy did not take."""
+    """Yields what peers announced, by peer and prefix; with `refused` only what policy did not take.
+
+    The RIB may change between two of them.
+    """
     hub_of = hubs(plan)
     for peer in sorted(plan.peers, key=lambda each: each.key):
         hub = hub_of[peer.table]
@@ -74,7 +77,10 @@ def learned_statuses(plan: Plan, routing: Routing, wanted: Wanted, *, refused: b
 
 
 def advertised_statuses(plan: Plan, routing: Routing, wanted: Wanted) -> Iterator[BgpRouteStatus]:
-    """Yields what established peers are told, by peer and prefix, with the AS path as they see it."""
+    """Yields what established peers are told, by peer and prefix, with the AS path as they see it.
+
+    The RIB may change between two of them.
+    """
     hub_of, asns = hubs(plan), {table.table: table.asn for table in plan.route_tables}
     for peer in sorted(plan.peers, key=lambda each: each.key):
         seen = routing.session(peer.key)
@@ -82,7 +88,10 @@ def advertised_statuses(plan: Plan, routing: Routing, wanted: Wanted) -> Iterato
             continue
         out = routing.rib.out(peer.table)
         for prefix in sorted(out, key=lambda each: (each[1:], each[0])):
-            wire = None if peer.site in out[prefix].excluded else exported(out[prefix].attributes, asns[peer.table])
+            route = out.get(prefix)
+            if route is None or peer.site in route.excluded:
+                continue
+            wire = exported(route.attributes, asns[peer.table])
             if wire is not None:
                 yield _route(peer, hub_of[peer.table], prefix, parsed(wire))
 

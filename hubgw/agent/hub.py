@@ -44,6 +44,8 @@ Where = Callable[[str, Path], Place]
 SETTLED_WITHIN = 60.0
 """Seconds for which an apply waits for the pass that carries it out, before it answers all the same."""
 
+ROWS_AT_ONCE = 500
+
 
 class Hub:
     """Answers what the socket is asked. Changes are one at a time; the kernel is the reconciler's alone."""
@@ -162,9 +164,9 @@ class Hub:
         plan = (await self._desired()).plan
         wanted = self._wanted(plan, of)
         if which is BgpRoutes.ADVERTISED:
-            return list(bgp_status.advertised_statuses(plan, self._reconciler.routing, wanted))
+            return await _in_turns(bgp_status.advertised_statuses(plan, self._reconciler.routing, wanted))
         refused = which is BgpRoutes.REFUSED
-        return list(bgp_status.learned_statuses(plan, self._reconciler.routing, wanted, refused=refused))
+        return await _in_turns(bgp_status.learned_statuses(plan, self._reconciler.routing, wanted, refused=refused))
 
     def _wanted(self, plan: Plan, of: str) -> bgp_status.Wanted:
         hub_of = bgp_status.hubs(plan)
@@ -265,6 +267,16 @@ class Hub:
             await asyncio.wait_for(self._settle(), SETTLED_WITHIN)
         except TimeoutError:
             self._journal.record("pass.slow", seconds=SETTLED_WITHIN)
+
+
+async def _in_turns(rows: Iterable[BgpRouteStatus]) -> list[BgpRouteStatus]:
+    """Takes all rows, which may be millions, and lets others have their turn now and then."""
+    taken = []
+    for row in rows:
+        taken.append(row)
+        if len(taken) % ROWS_AT_ONCE == 0:
+            await asyncio.sleep(0)
+    return taken
 
 
 def _by_kind(wanted: Iterable[tuple[str, str]]) -> dict[str, set[str]]:

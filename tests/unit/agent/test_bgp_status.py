@@ -8,6 +8,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from hubgw.agent.bgp_status import as_path
+from hubgw.agent.hub import ROWS_AT_ONCE
 from hubgw.agent.service import BgpRoutes, BgpRouteStatus, Refusal, Refused, RouteStatus
 from hubgw.agent.views import effective_routes
 from hubgw.drivers.exabgp.events import GracefulRestart, Learned, Lost, Negotiated, PeerState, SpeakerState
@@ -291,6 +292,22 @@ def test_metrics_count_what_is_shown(tmp_path: Path) -> None:
         assert [of_tunnel("up", *each) for each in ((1, 0), (1, 1), (2, 1))] == [1, 1, 0]
         assert (of_tunnel("spoofed_packets_total", 1, 1), of_tunnel("spoofed_packets_total", 1, 0)) == (3, 0)
         assert "hubgw_tunnel_ingress_bytes_total" in text
+
+    run(case())
+
+
+def test_many_routes_are_shown_in_turns_with_what_happens_meanwhile(tmp_path: Path) -> None:
+    async def case() -> None:
+        many = prefixes(*(f"172.{16 + number // 256}.{number % 256}.0/24" for number in range(3 * ROWS_AT_ONCE)))
+        rig = await settled(tmp_path, Learned(BRANCH1[0], [(wire(65010), many)]))
+        showing = asyncio.create_task(rig.hub.bgp_routes(BgpRoutes.ADVERTISED, "branch2"))
+        # A stored set that was compiled before is no wait: its first turn ends with the first rows.
+        await asyncio.sleep(0)
+        rig.routing.rib.flush(BRANCH1[0])
+        # What was listed before it went is there still; nothing else is amiss.
+        rows = [row for row in await showing if row.as_path == "65515 65010"]
+        assert len(rows) == ROWS_AT_ONCE - len(OWN)
+        assert {row.prefix for row in await rig.hub.bgp_routes(BgpRoutes.ADVERTISED, "branch2")} == OWN
 
     run(case())
 
