@@ -86,8 +86,7 @@ class Routing:
             DriverError: the kernel could not be asked for what stands from before the agent's start.
         """
         async with self._lock:
-            if not self._untold.begun:
-                await self._begin(plan)
+            standing = {} if self._untold.begun else await self._begin(plan)
             before, self.peers = self.peers, {peer.key: peer for peer in plan.peers}
             self._ask_anew()
             self._ignored |= before.keys() - self.peers.keys()
@@ -96,6 +95,7 @@ class Routing:
             self._untold.configure(self._tables, self.peers.keys())
             self._sessions.configure(self.peers)
             self._speakers.configure(plan)
+            self._speakers.hold(standing)
             self._speakers.announce(self._noted(self.rib.configure(plan.route_tables, plan.peers)).out)
             if not self._untold:
                 # What nothing leads to any longer goes in the pass that takes its routes away.
@@ -162,12 +162,15 @@ class Routing:
             if deltas:
                 await self._carry_out(self._noted(merge(deltas)))
             self._speakers.end_replays()
+            self._speakers.age(self._clock())
 
-    async def _begin(self, plan: Plan) -> None:
-        """Finds what stands from before: it stays until each peer has told all, and so do its groups."""
+    async def _begin(self, plan: Plan) -> Mapping[int, Iterable[Nlri]]:
+        """Finds, and returns by table, what stands from before: it stays until each peer has told all, and so do its
+        groups."""
         seen = await self._netlink.observe_learned()
         self._groups = {tiers for table in plan.route_tables for tiers in seen.get(table.table, {}).values() if tiers}
         self._untold.begin(plan.peers, {table for table, routes in seen.items() if routes})
+        return seen
 
     def _ask_anew(self) -> None:
         """Asks for what was told of peers while they were of no plan: one that could not be deleted may come back."""

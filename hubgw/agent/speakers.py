@@ -4,28 +4,33 @@ Nothing is withdrawn from a peer while another of its table has not told all sin
 """
 
 import math
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from hubgw.agent.untold import Untold
 from hubgw.drivers.exabgp.attributes import exported
 from hubgw.drivers.exabgp.driver import ExabgpDriver
+from hubgw.drivers.exabgp.recent import Recent
 from hubgw.plan.bgp import Nlri
 from hubgw.plan.types import Plan
 from hubgw.rib.types import Out
+
+MOST_HELD = 500_000
+"""Withdrawals that wait for a helper: its peers may announce ever new prefixes by other ways."""
 
 
 @dataclass(slots=True)
 class _Speaker:
     """A speaker as it was last heard of. `lost` is when its helper went (monotonic), infinite once nobody waits for it,
     or None; `replaying` is true until it has been told that all was advertised; `held` is what is advertised no longer,
-    and it was not told yet."""
+    and it was not told yet; `recent` it was told, and may not have told on if it goes now."""
 
     table: int
     connected: bool = False  # its ExaBGP is there
     lost: float | None = None
     replaying: bool = False
     held: set[Nlri] = field(default_factory=set)
+    recent: Recent = field(default_factory=lambda: Recent(0.0))
 
 
 class Speakers:
@@ -66,13 +71,25 @@ class Speakers:
         """The helper of a speaker has gone; what it told holds for a time."""
         if speaker := self._known.get(name):
             speaker.lost, speaker.connected = now, False
+            speaker.held |= speaker.recent.all()
+
+    def hold(self, standing: Mapping[int, Iterable[Nlri]]) -> None:
+        """Takes what stood before the agent's start, by table: peers may have that, and what is announced is told them
+        before it is taken back."""
+        for speaker in self._known.values():
+            speaker.held.update(standing.get(speaker.table, ()))
+
+    def age(self, now: float) -> None:
+        """Lets go of what helpers have told on by now."""
+        for speaker in self._known.values():
+            if speaker.lost is None and not speaker.replaying:
+                speaker.recent.age(now)
 
     def given_up(self) -> Iterator[str]:
         """Yields, once, each speaker that has been away for too long."""
         for name, speaker in self._known.items():
             if speaker.lost is not None and self._untold.over(speaker.lost):
                 speaker.lost = math.inf
-                speaker.held.clear()
                 yield name
 
     def announce(self, out: Mapping[int, Mapping[Nlri, Out | None]]) -> None:
@@ -114,18 +131,19 @@ class Speakers:
             else:
                 advertised.setdefault(out.excluded, []).append((wire, prefixes))
         for name in names:
-            held = self._known[name].held
+            speaker = self._known[name]
             for excluded, routes in advertised.items():
                 self._exabgp.advertise(name, sorted(excluded), routes)
-                if held:
-                    held.difference_update(*[prefixes for _, prefixes in routes])
+                for _, prefixes in routes:
+                    speaker.held.difference_update(prefixes)
+                    speaker.recent.discard(prefixes)
             self._withdraw(name, gone)
 
     def _withdraw(self, name: str, prefixes: Collection[Nlri]) -> None:
         speaker = self._known[name]
-        if speaker.lost == math.inf:
-            return
         if speaker.lost is not None or speaker.replaying or not self._untold.nobody(speaker.table):
-            speaker.held.update(prefixes)
+            if len(speaker.held) < MOST_HELD:
+                speaker.held.update(prefixes)
         elif prefixes:
+            speaker.recent.add(prefixes)
             self._exabgp.withdraw(name, sorted(prefixes))

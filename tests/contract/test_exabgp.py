@@ -452,6 +452,22 @@ def test_drift_is_repaired(machine: Machine, away: Callable[[Path], None]) -> No
     run(machine, again)
 
 
+@REALLY
+def test_a_helper_of_another_version_is_replaced_and_exabgp_is_not(real: Real) -> None:
+    async def case(agent: Agent) -> None:
+        await agent.reach()
+        await agent.loaded()
+        old = {name: real.pid(f"hubgw.drivers.exabgp.{name}") for name in ("adapter", "helper")}
+        for name in ("exabgp", "helper"):
+            run = real.directory / NAME / name / "run"
+            run.write_text(run.read_text().replace("Written by", "Written once by"))
+        await agent.reach()
+        until(lambda: bool(real.processes("hubgw.drivers.exabgp.helper").keys() - {old["helper"]}), "another")
+        assert real.pid("hubgw.drivers.exabgp.adapter") == old["adapter"]
+
+    run(real, case)
+
+
 def test_what_goes_leaves_nothing(machine: Machine) -> None:
     async def case(agent: Agent) -> None:
         await agent.reach()

@@ -295,7 +295,8 @@ class FakeStrongswan:
 class FakeExabgp:
     """ExaBGP: a neighbor needs its speaker, and goes with it. `told` is what its helpers tell next, batch by batch;
     `out` is Adj-RIB-Out by speaker, `replayed` how often each was told that all was advertised, `withdrawn` what each
-    was told to withdraw, `asked_anew` the speakers that were to tell all once more.
+    was told to withdraw, `asked_anew` the speakers that were to tell all once more; `deaf` are those that are lost
+    again while they begin.
 
     A helper hears the agent from the `Began` on that the agent has taken, until it is lost.
     """
@@ -310,6 +311,7 @@ class FakeExabgp:
         self.replayed: Counter[str] = Counter()
         self.withdrawn: defaultdict[str, list[Nlri]] = defaultdict(list)
         self.asked_anew: list[str] = []
+        self.deaf: set[str] = set()
         self._unconfirmed: dict[str, set[Nlri]] = {}
         self._hearing: set[str] = set()
         self._failures: list[tuple[Key, str]] = []
@@ -339,16 +341,16 @@ class FakeExabgp:
             for event in batch:
                 match event:
                     case Began(speaker):
-                        self._hearing.add(speaker)
+                        self._hearing |= {speaker} - self.deaf
                         self._unconfirmed[speaker] = set(self.out.setdefault(speaker, {}))
                     case Lost(speaker):
                         self._hearing.discard(speaker)
             yield batch
             self.told.task_done()
 
-    def hang_up(self) -> None:
-        """The agent has ended: nobody hears the next one before it is told to begin."""
-        self._hearing.clear()
+    def hang_up(self, *speakers: str) -> None:
+        """The agent has ended, or the connections to these: nobody hears what is said before it is told to begin."""
+        self._hearing.difference_update(speakers or set(self._hearing))
 
     async def tell(self, *events: Event) -> None:
         """Tells a batch, and returns when it has been taken in."""

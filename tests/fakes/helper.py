@@ -9,7 +9,7 @@ from typing import Any
 
 from hubgw.drivers.exabgp import conf
 from hubgw.drivers.exabgp.directory import AGENT_SOCKET, CONF
-from hubgw.drivers.exabgp.frames import Kind, Reader, document, frame, take_block, take_nlris, take_routes
+from hubgw.drivers.exabgp.frames import FORMAT, Kind, Reader, document, frame, take_block, take_nlris, take_routes
 from hubgw.plan.bgp import Nlri
 
 
@@ -90,7 +90,8 @@ class FakeHelper:
     def _serve(self, accepted: socket.socket) -> None:
         reader = Reader()
         with contextlib.suppress(OSError):
-            accepted.sendall(document(Kind.BEGIN, {"speaker": self.directory.name, "incarnation": str(self.lives)}))
+            began = {"format": FORMAT, "speaker": self.directory.name, "incarnation": str(self.lives)}
+            accepted.sendall(document(Kind.BEGIN, began))
             if not self.silent:
                 self.tell_speaker()
             while octets := accepted.recv(65536):

@@ -124,12 +124,10 @@ class AdjRibOut:
             self._unconfirmed.difference_update(nlris)
 
     def withdraw(self, nlris: Iterable[Nlri]) -> None:
-        """Takes prefixes out. One that is not there is withdrawn from peers all the same: they may know it from before
-        this table began."""
+        """Takes prefixes out; those that are not there are no matter."""
         for nlri in nlris:
-            old = self._routes.pop(nlri, None)
-            self._before.setdefault(nlri, old)
-            if old is not None:
+            if old := self._routes.pop(nlri, None):
+                self._before.setdefault(nlri, old)
                 self._leave(old, nlri)
 
     def changes(self, receivers: Iterable[Receiver]) -> Iterator[Sending]:
@@ -170,7 +168,8 @@ class AdjRibOut:
         for nlri, old in self._before.items():
             new = self._routes.get(nlri)
             if new is None:
-                withdrawn[old.excluded if old else frozenset(), None].append(nlri)
+                if old is not None:
+                    withdrawn[old.excluded, None].append(nlri)
             elif not new.alike(old):
                 announced[new].append(nlri)
                 if old and not new.excluded <= old.excluded:

@@ -184,12 +184,13 @@ class ExabgpDriver:
         files.directory(self._directory, 0o755)
         unheard = directory.write(speaker, neighbors, text)
         exabgp, helper = services.of(speaker, directory.path)
-        for service in (exabgp, helper):
-            if not self._supervisor.intact(service):
-                self._supervisor.install(service)
+        broken = [service for service in (exabgp, helper) if not self._supervisor.intact(service)]
+        for service in broken:
+            self._supervisor.install(service)
         if before not in {None, speaker}:
             self._supervisor.control(exabgp, b"t")
-        if unheard or before not in {None, speaker}:
+        # An ExaBGP goes on with the script that it was started with, for its sessions' sake; a helper begins anew.
+        if unheard or helper in broken or before not in {None, speaker}:
             self._supervisor.control(helper, b"t")
 
     def _password(self, neighbor: Neighbor) -> Secret | None:

@@ -4,12 +4,14 @@ The octets of prefixes and attributes are handed on as they are: a hundred thous
 """
 
 import json
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from typing import Any, Literal
 
 from hubgw.drivers.exabgp.frames import (
+    FORMAT,
     FrameError,
     Kind,
     Reader,
@@ -159,7 +161,7 @@ class Decoder:
         """
         try:
             return [self._event(kind, body) for kind, body in self._reader.feed(octets)]
-        except (ValueError, TypeError, KeyError, IndexError) as error:
+        except (ValueError, TypeError, KeyError, IndexError, struct.error) as error:
             raise FrameError(f"a frame that cannot be read: {error}") from error
 
     def _event(self, kind: Kind, body: bytes) -> Event:
@@ -177,13 +179,18 @@ class Decoder:
             case Kind.PEER:
                 return self._peer_state(json.loads(body))
             case Kind.BEGIN:
-                return Began(self._speaker, str(json.loads(body)["incarnation"]))
+                return self._began(json.loads(body))
             case Kind.SPEAKER:
                 told = json.loads(body)
                 digest, refused = (str(told.get(name) or "") for name in ("digest", "refused"))
                 return SpeakerState(self._speaker, bool(told["connected"]), digest, refused)
             case _:
                 raise FrameError(f"a frame of kind {kind.name}, which a helper does not send to the agent")
+
+    def _began(self, told: dict[str, Any]) -> Began:
+        if told.get("format") != FORMAT:
+            raise FrameError("a helper of another version of hubgw, which is replaced")
+        return Began(self._speaker, str(told["incarnation"]))
 
     def _peer(self, body: bytes) -> tuple[PeerKey, int]:
         end = 1 + body[0]

@@ -2,7 +2,8 @@
 
 Frames of one batch are taken one by one; `settle` then sends what they changed of Adj-RIB-Out, grouped by attributes.
 No peer that keeps what it has is told anything before the agent has said once that all was advertised, so that
-End-of-RIB is true. What is withdrawn while such a peer cannot be told is remembered, and withdrawn from it then.
+End-of-RIB is true. What is withdrawn while such a peer cannot be told is remembered, and withdrawn from it then, like
+what is excluded from it by now.
 """
 
 import json
@@ -12,9 +13,10 @@ from itertools import chain
 from typing import Any, Final
 
 from hubgw.drivers.exabgp.adj_out import AdjRibOut, Receiver, Sites, Variant
-from hubgw.drivers.exabgp.frames import FrameError, Kind, pack_peer, take_block, take_nlris, take_routes
+from hubgw.drivers.exabgp.frames import FORMAT, FrameError, Kind, pack_peer, take_block, take_nlris, take_routes
 from hubgw.drivers.exabgp.graceful import OUR_RESTART
 from hubgw.drivers.exabgp.outgoing import Clock, Outgoing
+from hubgw.drivers.exabgp.recent import Recent
 from hubgw.drivers.exabgp.session import Due, Session
 from hubgw.drivers.exabgp.updates import BEGIN_OF_REFRESH, END_OF_REFRESH, END_OF_RIB, route_refresh, withdrawals
 from hubgw.plan.bgp import Nlri
@@ -41,7 +43,7 @@ class Exchange:
         self._waits_until = clock.monotonic() + FIRST_ADVERTISED
         self._counted_at = 0.0
         self._receivers: dict[bytes, tuple[Session, Receiver]] = {}
-        self._gone: set[Nlri] = set()  # what peers may have, and shall not
+        self._gone = Recent(clock.monotonic())  # what peers may have, and shall not
         self._unheard_until = clock.monotonic() + OUR_RESTART
         self._asked_at: dict[bytes, float] = {}
         self._sites: dict[bytes, Sites] = {}
@@ -107,7 +109,8 @@ class Exchange:
         self.outgoing.agent_listens = True
         self._out.begin()
         self._sites.clear()
-        self.outgoing.document(Kind.BEGIN, {"speaker": self._speaker.name, "incarnation": self._incarnation})
+        began = {"format": FORMAT, "speaker": self._speaker.name, "incarnation": self._incarnation}
+        self.outgoing.document(Kind.BEGIN, began)
         self._tell_speaker()
         for session in self._sessions.values():
             session.tell_all()
@@ -129,7 +132,7 @@ class Exchange:
                 excluded = self._excluded(block)
                 for wire, nlris in take_routes(body, start):
                     self._out.advertise(nlris, wire, excluded)
-                    self._gone.difference_update(nlris)
+                    self._gone.discard(nlris)
             case Kind.WITHDRAW:
                 self._withdraw(take_nlris(body, 0))
             case Kind.ADVERTISED:
@@ -147,14 +150,15 @@ class Exchange:
         for session in self._sessions.values():
             if session.due and self._may_have_table(session):
                 self._send_table(session, session.due)
+        now = self._clock.monotonic()
+        if self._advertised and now >= self._unheard_until:
+            self._gone.age(now)
 
     def tick(self) -> None:
         """Sees to what is due by the clock; to be called at least once a second."""
         for session in self._sessions.values():
             session.tick()
         now = self._clock.monotonic()
-        if not self._remembers_gone():
-            self._gone.clear()
         if now >= self._counted_at + COUNTED:
             self._counted_at = now
             self._tell_counters()
@@ -206,20 +210,17 @@ class Exchange:
 
     def _withdraw(self, nlris: Collection[Nlri]) -> None:
         self._out.withdraw(nlris)
-        if self._remembers_gone():
-            self._gone.update(nlris)
-
-    def _remembers_gone(self) -> bool:
-        """Whether there may be a session that is up and that has not been told all since it was lost sight of."""
-        return not self._advertised or self._clock.monotonic() < self._unheard_until
+        self._gone.add(nlris)
 
     def _send_table(self, session: Session, due: Due) -> None:
         variant = Variant(session.neighbor.local_address, session.asn4)
         receiver = Receiver(session.packed, session.neighbor.site, variant)
         marked = session.enhanced and due is not Due.CAME_UP
-        gone = sorted(self._gone) if due is Due.REPLAYED and not marked else ()
+        gone: set[Nlri] = set()
+        if due is Due.REPLAYED and not marked:
+            gone = self._gone.all().union(self._out.excluded(session.neighbor.site))
         messages = chain(
-            withdrawals(gone),
+            withdrawals(sorted(gone)),
             (route_refresh(BEGIN_OF_REFRESH),) if marked else (),
             self._out.table(receiver),
             (route_refresh(END_OF_REFRESH),) if marked else (),

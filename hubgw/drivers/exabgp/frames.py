@@ -14,6 +14,9 @@ from enum import IntEnum
 from ipaddress import ip_address
 from typing import Any, Final
 
+FORMAT: Final = 2
+"""What these frames are like between a helper and the agent; another's cannot be read."""
+
 MAX_FRAME: Final = 64 * 1024 * 1024  # octets; more is a fault of ours, not a peer's
 _PIECE: Final = 1024 * 1024  # octets of routes in one frame
 
@@ -34,7 +37,7 @@ class Kind(IntEnum):
     CLOSE = 17  # peer, NOTIFICATION code and subcode, seconds to hold the peer down in four octets, NOTIFICATION data
     RELOAD = 18  # (empty): the configuration file has changed; also from the agent to the helper
     # helper -> agent
-    BEGIN = 32  # JSON {"speaker", "incarnation"}: all that the helper holds follows, as if it was learned now
+    BEGIN = 32  # JSON {"format", "speaker", "incarnation"}: all that the helper holds follows, as if it was learned now
     SPEAKER = 33  # JSON {"connected", "digest"}: whether ExaBGP is there, and which configuration it has loaded
     PEER = 34  # JSON, see `hubgw.drivers.exabgp.shown`: the state of a session
     LEARNED = 35  # peer, routes
@@ -159,13 +162,15 @@ def pack_routes(routes: Routes) -> Iterator[bytes]:
 
 
 def take_routes(body: bytes, start: int) -> list[tuple[bytes, list[bytes]]]:
-    """Returns the routes from `start` on to the end of a body."""
+    """Returns the routes from `start` on to the end of a body. Raises ValueError where it ends too soon."""
     routes = []
     while start < len(body):
         attributes, at = take_block(body, start)
         size, count = _PREFIXES.unpack_from(body, at)
         at += _PREFIXES.size
         start = at + size * count
+        if start > len(body):
+            raise ValueError(f"{count} prefixes of {size} octets in a frame of {len(body)}")
         routes.append((attributes, [body[one : one + size] for one in range(at, start, size)]))
     return routes
 

@@ -13,6 +13,7 @@ from typing import Final
 
 import hubgw
 from hubgw.drivers.exabgp import files
+from hubgw.drivers.exabgp.frames import FORMAT
 from hubgw.plan.types import Speaker
 
 ADAPTER: Final = "hubgw.drivers.exabgp.adapter"
@@ -22,7 +23,7 @@ HELPER: Final = "hubgw.drivers.exabgp.helper"
 # KILL since a process that says farewell would end its sessions.
 _SCRIPT: Final = """\
 #!/bin/sh
-# Written by hubgw's agent.
+# Written by hubgw's agent{version}.
 umask 077
 exec 2>&1
 exec env -i {environment} \\
@@ -45,7 +46,8 @@ class Service:
 def of(speaker: Speaker, directory: Path) -> tuple[Service, Service]:
     """Returns the services of a speaker whose files lie in `directory`: ExaBGP with the adapter, and the helper."""
     exabgp = _script(ADAPTER, directory, speaker.uid, "-all,+net_bind_service")
-    helper = _script(HELPER, directory, speaker.uid, "-all")
+    # A helper that speaks other frames than the agent is replaced by a script that says so.
+    helper = _script(HELPER, directory, speaker.uid, "-all", f", which reads frames of format {FORMAT}")
     return _named(speaker.name, directory, exabgp, helper)
 
 
@@ -61,7 +63,7 @@ def _named(speaker: str, directory: Path, exabgp: str, helper: str) -> tuple[Ser
     )
 
 
-def _script(module: str, directory: Path, uid: int, capabilities: str) -> str:
+def _script(module: str, directory: Path, uid: int, capabilities: str, version: str = "") -> str:
     environment = {
         "PATH": _PATH,
         "LANG": "C.UTF-8",
@@ -74,6 +76,7 @@ def _script(module: str, directory: Path, uid: int, capabilities: str) -> str:
         environment["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix
     return _SCRIPT.format(
         environment=" ".join(f"{name}={shlex.quote(value)}" for name, value in environment.items()),
+        version=version,
         uid=int(uid),
         capabilities=capabilities,
         program=shlex.join((sys.executable, "-P", "-m", module)),

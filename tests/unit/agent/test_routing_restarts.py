@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from hubgw.agent import speakers
 from hubgw.agent.untold import PATIENCE
 from hubgw.drivers.base import DriverError
 from hubgw.drivers.exabgp.events import Began, EndOfRib, Event, Flushed, Lost, PeerState, SpeakerState
+from hubgw.drivers.exabgp.recent import KEPT
 from hubgw.plan.diff import target
 from hubgw.plan.types import IF_IDS, LEARNED_METRIC, Create, Delete, Route, Tunnels
 from tests.unit.agent.bgp import (
@@ -326,6 +328,68 @@ def test_a_helper_that_comes_back_is_told_all_and_what_it_does_not_tell_is_swept
         assert rig.learned() == {Q: "hgt1", "10.78.0.0/16": "hgt4"}
         assert rig.out(SPEAKERS[1]) == {*OWN, Q, "10.78.0.0/16"}
         assert rig.routing.session(BRANCH1[0]) == up(BRANCH1[0])
+
+    run(case())
+
+
+def test_what_went_when_a_helper_was_not_yet_known_to_be_gone_is_named_to_the_next(tmp_path: Path) -> None:
+    async def case() -> None:
+        exabgp = (rig := await settled(tmp_path, says(BRANCH2[1], P))).machine.exabgp
+        # The connection has ended, and that waits in the inbox.
+        exabgp.hang_up(SPEAKERS[0])
+        await rig.tell(withdraws(BRANCH2[1], P))
+        await rig.tell(Lost(SPEAKERS[0]))
+        await rig.tell(*opening(SPEAKERS[0]))
+        assert exabgp.withdrawn[SPEAKERS[0]] == prefixes(P)
+        # What it told on long ago is not told again.
+        rig.clock.now += 2 * KEPT
+        for _ in range(2):
+            rig.clock.now += KEPT
+            await rig.routing.tick()
+        await rig.tell(Lost(SPEAKERS[0]), *opening(SPEAKERS[0]))
+        assert exabgp.withdrawn[SPEAKERS[0]] == prefixes(P)
+
+    run(case())
+
+
+def test_what_went_is_named_to_a_helper_that_was_lost_once_more_before_it_was_told(tmp_path: Path) -> None:
+    async def case() -> None:
+        exabgp = (rig := await settled(tmp_path, says(BRANCH2[1], P))).machine.exabgp
+        await rig.tell(Lost(SPEAKERS[0]))
+        await rig.tell(withdraws(BRANCH2[1], P))
+        rig.clock.now += PATIENCE + 1
+        await rig.routing.tick()
+        exabgp.deaf = {SPEAKERS[0]}
+        await rig.tell(*opening(SPEAKERS[0]))
+        exabgp.deaf = set()
+        await rig.tell(Lost(SPEAKERS[0]))
+        await rig.tell(*opening(SPEAKERS[0]))
+        assert exabgp.withdrawn[SPEAKERS[0]] == prefixes(P)
+
+    run(case())
+
+
+def test_what_stood_before_an_agent_and_a_helper_that_are_both_new_is_named_when_it_goes(tmp_path: Path) -> None:
+    async def case() -> None:
+        rig = await away(tmp_path)
+        rig.machine.exabgp.withdrawn.clear()
+        await complete(await begin(rig, says(BRANCH1[0], P)))
+        assert rig.learned() == {P: "hgt1"}
+        assert rig.machine.exabgp.withdrawn == {speaker: prefixes(Q) for speaker in SPEAKERS}
+
+    run(case())
+
+
+def test_withdrawals_for_a_helper_that_never_comes_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(speakers, "MOST_HELD", 3)
+
+    async def case() -> None:
+        rig = await settled(tmp_path)
+        await rig.tell(Lost(SPEAKERS[0]))
+        for number in range(10):
+            await rig.tell(says(BRANCH2[1], f"10.77.{number}.0/24"), withdraws(BRANCH2[1], f"10.77.{number}.0/24"))
+        await rig.tell(*opening(SPEAKERS[0]))
+        assert len(rig.machine.exabgp.withdrawn[SPEAKERS[0]]) == 3
 
     run(case())
 

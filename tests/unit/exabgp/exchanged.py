@@ -153,9 +153,13 @@ class Exchanged:
             words += [f"{','.join(sorted(peers))} {word}" for word in _messages(body[start:])]
         return words
 
-    def _agent_said(self, octets: bytes) -> None:
+    def hear(self, octets: bytes) -> None:
+        """Takes what the agent says, without the end of the turn."""
         for kind, body in Reader().feed(octets):
             self.exchange.agent_said(kind, body)
+
+    def _agent_said(self, octets: bytes) -> None:
+        self.hear(octets)
         self.exchange.settle()
 
 

@@ -134,10 +134,9 @@ def test_what_is_advertised_anew_and_the_same_is_not_sent() -> None:
     assert send_changes(out, [peer]) == 0
 
 
-def test_what_is_not_known_is_withdrawn_all_the_same() -> None:
+def test_what_is_not_known_is_withdrawn_from_nobody() -> None:
     out = AdjRibOut()
-    peer = Peer(receiver(0))
-    peer.table[D] = ONE
     out.withdraw([D])
-    assert send_changes(out, [peer]) == 1
-    assert peer.table == {}
+    out.advertise([A], ONE, NOBODY)
+    out.withdraw([A])
+    assert send_changes(out, [Peer(receiver(0))]) == 0

@@ -168,7 +168,11 @@ def test_a_helper_that_died_is_lost_and_found_again(tmp_path: Path) -> None:
 def test_no_frame_ends_the_connection_and_it_is_made_anew(tmp_path: Path) -> None:
     async def case(client: Client, helper: FakeHelper, reader: Reader) -> None:
         await reader.until(Began(NAME, "1"))
-        for nonsense in (frame(Kind.SEND), b"\xff" * 5, frame(Kind.LEARNED, b"\x09")):
+        peer = pack_peer(PEER)
+        cut_short = frame(Kind.LEARNED, peer, *[piece[:-1] for piece in pack_routes([(b"a", [PREFIX])])])
+        other_format = document(Kind.BEGIN, {"speaker": NAME, "incarnation": "1"})
+        nonsenses = (frame(Kind.SEND), b"\xff" * 5, frame(Kind.LEARNED, b"\x09"), frame(Kind.LEARNED, peer, b"\x09"))
+        for nonsense in (*nonsenses, cut_short, other_format):
             reader.read.clear()
             helper.tell(nonsense)
             await reader.until(Lost(NAME), Began(NAME, "1"))

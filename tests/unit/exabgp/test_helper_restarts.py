@@ -2,7 +2,9 @@
 
 import pytest
 
+from hubgw.drivers.exabgp.events import ADVERTISED, withdraw
 from hubgw.drivers.exabgp.frames import FrameError, Kind
+from hubgw.drivers.exabgp.recent import KEPT
 from hubgw.drivers.exabgp.updates import END_OF_RIB, route_refresh
 from tests.unit.exabgp.exchanged import (
     EPOCH,
@@ -17,7 +19,7 @@ from tests.unit.exabgp.exchanged import (
     nlris,
 )
 
-BEGIN = 'BEGIN {"speaker":"hgv1-0","incarnation":"first"}'
+BEGIN = 'BEGIN {"format":2,"speaker":"hgv1-0","incarnation":"first"}'
 HERE = 'SPEAKER {"connected":true,"digest":"d"}'
 AWAY = 'SPEAKER {"connected":false,"digest":""}'
 
@@ -252,9 +254,52 @@ def test_a_helper_that_is_new_withdraws_what_went_meanwhile(enhanced: bool) -> N
     # Only a refresh that has a marked end sweeps what it did not tell.
     told = [f"{ONE} BoRR", f"{ONE} +3", f"{ONE} EoRR"] if enhanced else [f"{ONE} -2", f"{ONE} +3"]
     assert there.to_adapter() == [*told, f"{ONE} EoR"]
-    there.pass_(1)
+    there.pass_(2 * KEPT)
     there.session("up", TWO, negotiated=negotiated(enhanced_refresh=False), complete=True)
     assert there.to_adapter() == [f"{TWO} +3", f"{TWO} EoR"]
+
+
+def test_what_went_in_the_turn_that_told_all_is_withdrawn() -> None:
+    there = Exchanged()
+    there.hello()
+    there.session("up", negotiated=negotiated(enhanced_refresh=False), complete=True)
+    there.agent()
+    there.pass_(150)
+    there.hear(withdraw(nlris(1)) + ADVERTISED)
+    there.exchange.tick()
+    there.exchange.settle()
+    assert there.to_adapter() == [f"{ONE} -1", f"{ONE} EoR"]
+
+
+@pytest.mark.parametrize("new", [True, False])
+def test_what_is_excluded_by_now_is_withdrawn(new: bool) -> None:
+    """A prefix that is the site's own by now, or was learned while branches still heard branches."""
+    there = Exchanged()
+    there.hello()
+    there.agent()
+    if not new:
+        there.advertised()
+        there.up(enhanced_refresh=False)
+        there.advertise(nlris(1))
+        there.to_adapter()
+        there.exchange.adapter_lost()
+        there.hello()
+    there.advertise(nlris(1), excluded=[f"/s/{ONE}"])
+    there.session("up", negotiated=negotiated(enhanced_refresh=False), complete=True)
+    there.advertised()
+    assert there.to_adapter() == [f"{ONE} -1", f"{ONE} EoR"]
+
+
+def test_what_the_adapter_was_told_before_it_was_found_gone_is_told_again(there: Exchanged) -> None:
+    there.up(enhanced_refresh=False)
+    there.advertise(nlris(2))
+    there.to_adapter()
+    there.pass_(200)
+    there.withdraw(nlris(1))
+    there.exchange.adapter_lost()
+    there.hello()
+    there.session("up", negotiated=negotiated(enhanced_refresh=False), complete=True)
+    assert there.to_adapter() == [f"{ONE} -1", f"{ONE} +1", f"{ONE} EoR"]
 
 
 def test_what_goes_while_the_adapter_cannot_be_told_is_withdrawn_when_it_can(there: Exchanged) -> None:
