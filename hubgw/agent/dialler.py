@@ -68,7 +68,7 @@ class Dialler:
         self._attempts.keep({tunnel.name for tunnel in tunnels})
         # A tunnel that the kernel carries on SAs of a charon that is gone is up, and wants successors.
         down = [tunnel for tunnel in tunnels if tunnel.name not in carried]
-        due = any(self._attempts.due(tunnel.name, now) for tunnel in down)
+        due = any(tunnel.initiates and self._attempts.due(tunnel.name, now) for tunnel in down)
         if not (moved or due or self._asked) and now - self._listed < LIST_EVERY:
             return
         self._listed = now
@@ -93,7 +93,7 @@ class Dialler:
             coming = (tunnel.local_address, tunnel.remote_address) in half_open
             if waiting := [sa for sa in mine if _lacks_child(sa)]:
                 await self._second_step(tunnel, waiting, alone=len(mine) == 1 and not coming, now=now)
-            elif not mine and not coming and left and self._attempts.due(tunnel.name, now):
+            elif tunnel.initiates and not mine and not coming and left and self._attempts.due(tunnel.name, now):
                 left -= 1
                 in_one = self._attempts.failures(tunnel.name) % 2 == 1
                 self._attempts.failed(tunnel.name, now)

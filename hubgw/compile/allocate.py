@@ -3,8 +3,6 @@
 Numbers are allocated, not hashed: 20,000 names hashed into 32 bits collide once in twenty stores.
 """
 
-from collections.abc import Iterator
-
 from hubgw.compile.scope import of_type
 from hubgw.resources.connection import VpnConnection
 from hubgw.resources.inventory import Inventory
@@ -24,25 +22,11 @@ def owners(inventory: Inventory) -> set[tuple[str, str]]:
             if attachment.interface is None
         }
     for connection in inventory.connections:
-        for link, _ in links_of(inventory, connection):
-            wanted |= {("tunnel", tunnel_owner(connection, link, instance)) for instance in INSTANCES}
+        for terms in connection.terms(of_type(inventory, VpnSite, connection.properties.remote_vpn_site.key)):
+            wanted |= {("tunnel", tunnel_owner(connection, terms.link, instance)) for instance in INSTANCES}
     return wanted
 
 
 def tunnel_owner(connection: VpnConnection, link: Link, instance: int) -> str:
     """Returns the name under which the store numbers the tunnel of a link to a gateway instance."""
     return f"{connection.key}/{link.name.lower()}/{instance}"
-
-
-def links_of(inventory: Inventory, connection: VpnConnection) -> Iterator[tuple[Link, int | None]]:
-    """Yields each link that a connection uses, and the index of its link connection (None: the connection speaks).
-
-    A connection that names no link uses every link of its site.
-    """
-    site = of_type(inventory, VpnSite, connection.properties.remote_vpn_site.key)
-    if not connection.properties.vpn_link_connections:
-        yield from ((link, None) for link in site.links)
-        return
-    by_key = {link.key: link for link in site.links}
-    for index, link_connection in enumerate(connection.properties.vpn_link_connections):
-        yield by_key[link_connection.properties.vpn_site_link.key], index

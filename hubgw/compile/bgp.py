@@ -11,6 +11,7 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from hubgw.compile.digest import keyed_digest
 from hubgw.compile.draft import Draft
 from hubgw.compile.scope import HostedHub, Scope
+from hubgw.compile.vnets import behind
 from hubgw.plan.bgp import PeerOf, RouteTable, StaticRoute
 from hubgw.plan.types import (
     UNREACHABLE_METRIC,
@@ -80,10 +81,18 @@ def _route_table(scope: Scope, hosted: HostedHub, carried: set[str]) -> RouteTab
         preference=properties.hub_routing_preference,
         branch_to_branch=hosted.wan.properties.allow_branch_to_branch_traffic,
         own=tuple(sorted(_ipv4(own))),
-        statics=tuple(
-            StaticRoute(prefix, site.id)
-            for site in sites
-            for prefix in _ipv4(site.properties.address_space.address_prefixes)
+        statics=(
+            *(
+                StaticRoute(prefix, site.id)
+                for site in sites
+                for prefix in _ipv4(site.properties.address_space.address_prefixes)
+            ),
+            *(
+                StaticRoute(prefix)
+                for route in properties.route_table.routes
+                if behind(hosted, route)
+                for prefix in _ipv4(route.address_prefixes)
+            ),
         ),
     )
 

@@ -1,22 +1,10 @@
 """A tunnel's ends -> its IKE connection and secret: the suites, the timers, the identities."""
 
 from hubgw.compile.digest import keyed_digest
+from hubgw.compile.suites import Suites
 from hubgw.names import Secret
 from hubgw.plan.types import IkeConnection, IkeSecret, TunnelOf
-
-PROPOSALS = (
-    "aes256gcm16-prfsha384-ecp384-x25519",
-    # What a device offers whose operator was given a key and addresses and no ciphers.
-    "aes256-sha256-modp2048",
-)
-
-ESP_PROPOSALS = (
-    # With and without PFS: what the peer has configured shows only at the first rekey, too late to say no.
-    "aes256gcm16-ecp384-x25519",
-    "aes256gcm16",
-    "aes256-sha256-modp2048",
-    "aes256-sha256",
-)
+from hubgw.resources.connection import Terms
 
 RETRANSMISSION = 15
 """Seconds after which an unanswered message is given up, with the retransmission settings of packaging/charon.conf."""
@@ -25,18 +13,14 @@ DEFAULT_DPD_TIMEOUT = 45  # seconds, Azure's default of dpdTimeoutSeconds
 MAX_DPD_DELAY = 10  # seconds
 
 IKE_REKEY_TIME = 28_800 - 1_800
-# The branch rekeys first: as responder charon installs its inbound SA before it answers, so nothing is lost, while an
-# initiating hub would lose what a peer sends on the new SA together with its answer.
-CHILD_REKEY_TIME = 3_480
-CHILD_LIFE_TIME = 3_600
 
 
-def compile_ike(tunnel: TunnelOf, local_id: str, remote_id: str, dpd_timeout: int | None) -> IkeConnection:
-    """Returns a tunnel's connection. `dpd_timeout`: seconds within which a dead branch is found, None for the default.
+def compile_ike(tunnel: TunnelOf, terms: Terms, suites: Suites, local_id: str, remote_id: str) -> IkeConnection:
+    """Returns a tunnel's connection.
 
     IKEv2 has no dpd_timeout: a dead peer is found after the delay plus the retransmissions, so the delay is derived.
     """
-    timeout = DEFAULT_DPD_TIMEOUT if dpd_timeout is None else dpd_timeout
+    timeout = DEFAULT_DPD_TIMEOUT if terms.dpd_timeout_seconds is None else terms.dpd_timeout_seconds
     return IkeConnection(
         name=tunnel.name,
         if_id=tunnel.nexthop,
@@ -44,12 +28,16 @@ def compile_ike(tunnel: TunnelOf, local_id: str, remote_id: str, dpd_timeout: in
         remote_address=tunnel.remote_address,
         local_id=local_id,
         remote_id=remote_id,
-        proposals=PROPOSALS,
-        esp_proposals=ESP_PROPOSALS,
+        proposals=suites.ike,
+        esp_proposals=suites.esp,
         dpd_delay=max(1, min(MAX_DPD_DELAY, timeout - RETRANSMISSION)),
         rekey_time=IKE_REKEY_TIME,
-        child_rekey_time=CHILD_REKEY_TIME,
-        child_life_time=CHILD_LIFE_TIME,
+        child_rekey_time=suites.rekey_time,
+        child_life_time=suites.life_time,
+        child_life_bytes=suites.life_bytes,
+        child_rekey_bytes=suites.rekey_bytes,
+        version=terms.version,
+        dpd_timeout=timeout if terms.version == 1 else 0,
     )
 
 

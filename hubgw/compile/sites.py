@@ -4,16 +4,15 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 from itertools import permutations
 
-from hubgw.compile.allocate import links_of, tunnel_owner
+from hubgw.compile.allocate import tunnel_owner
 from hubgw.compile.draft import Draft
 from hubgw.compile.ike import compile_ike, compile_secret
 from hubgw.compile.mtu import tunnel_mtu
 from hubgw.compile.scope import HostedHub, Scope
-from hubgw.names import Secret
+from hubgw.compile.suites import suites
 from hubgw.plan.types import Element, Group, Nexthop, Route, Tiers, Tunnel, TunnelOf, Tunnels, tunnel_interface
-from hubgw.resources.connection import VpnConnection
+from hubgw.resources.connection import Terms, VpnConnection
 from hubgw.resources.node import GatewayInstance
-from hubgw.resources.site import Link
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,22 +48,29 @@ def _compile_connection(
     draft: Draft, scope: Scope, hosted: HostedHub, connection: VpnConnection, secret_key: bytes
 ) -> list[int]:
     nexthops = []
-    for link, index in links_of(scope.inventory, connection):
+    site = scope.site_of(connection)
+    for terms in connection.terms(site):
+        link = terms.link
+        legacy = scope.inventory.legacy(link.key)
+        chosen = suites(terms.version, terms.policy, legacy=legacy, initiates=terms.mode != "ResponderOnly")
+        if terms.shared_key is None:
+            raise ValueError(f"{connection.id}: no sharedKey; one is made when the connection is stored")
         for instance in hosted.instances:
-            tunnel = _tunnel(scope, connection, link, instance)
-            key, dpd_timeout = _key_and_dpd(connection, index)
+            tunnel = _tunnel(scope, connection, terms, instance)
             local_id = str(instance.public_address)
             remote_id = scope.inventory.remote_identity(link.key) or str(link.ip_address)
             owners = (tunnel.connection, tunnel.site)
             alias = f"vpnConnections/{connection.name} {link.name} instance {instance.instance}"
-            mtu = tunnel_mtu(instance.underlay_mtu)
+            mtu = tunnel_mtu(instance.underlay_mtu, chosen.esp)
             draft.tunnels.append(tunnel)
             draft.add(Tunnel(tunnel.name, tunnel.nexthop, hosted.vrf, mtu, alias), *owners)
             draft.add(Nexthop(tunnel.nexthop, tunnel.name), *owners)
             if not connection.properties.enable_internet_security:
                 draft.add(Element("no_default", (tunnel.name,)), *owners)
-            draft.add(compile_secret(tunnel.name, remote_id, key, secret_key), *owners)
-            draft.add(compile_ike(tunnel, local_id, remote_id, dpd_timeout), *owners)
+            if terms.mode == "InitiatorOnly":
+                draft.add(Element("initiator_only", (tunnel.remote_address, tunnel.local_address)), *owners)
+            draft.add(compile_secret(tunnel.name, remote_id, terms.shared_key, secret_key), *owners)
+            draft.add(compile_ike(tunnel, terms, chosen, local_id, remote_id), *owners)
             nexthops.append(tunnel.nexthop)
     return nexthops
 
@@ -81,7 +87,8 @@ def _compile_siblings(draft: Draft, hosted: HostedHub, path: _Path) -> None:
         draft.add(Element("siblings", pair), *path.owners)
 
 
-def _tunnel(scope: Scope, connection: VpnConnection, link: Link, instance: GatewayInstance) -> TunnelOf:
+def _tunnel(scope: Scope, connection: VpnConnection, terms: Terms, instance: GatewayInstance) -> TunnelOf:
+    link = terms.link
     name, if_id = scope.numbers.tunnel(tunnel_owner(connection, link, instance.instance))
     return TunnelOf(
         name=name,
@@ -92,17 +99,5 @@ def _tunnel(scope: Scope, connection: VpnConnection, link: Link, instance: Gatew
         instance=instance.instance,
         local_address=str(instance.private_address or instance.public_address),
         remote_address=str(link.ip_address),
+        initiates=terms.mode != "ResponderOnly",
     )
-
-
-def _key_and_dpd(connection: VpnConnection, index: int | None) -> tuple[Secret, int | None]:
-    """The link connection speaks where it says something, else the connection."""
-    properties = connection.properties
-    key, dpd_timeout = properties.shared_key, properties.dpd_timeout_seconds
-    if index is not None:
-        link = properties.vpn_link_connections[index].properties
-        key = link.shared_key or key
-        dpd_timeout = dpd_timeout if link.dpd_timeout_seconds is None else link.dpd_timeout_seconds
-    if key is None:
-        raise ValueError(f"{connection.id}: no sharedKey; one is made when the connection is stored")
-    return key, dpd_timeout

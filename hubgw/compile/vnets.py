@@ -5,6 +5,7 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from hubgw.compile.draft import Draft
 from hubgw.compile.scope import HostedHub, HostedVnet, Scope
 from hubgw.plan.types import Address, Element, Gateway, OnLink, Port, Route
+from hubgw.resources.hub import HubRoute
 
 
 def compile_vnets(draft: Draft, scope: Scope) -> None:
@@ -12,6 +13,28 @@ def compile_vnets(draft: Draft, scope: Scope) -> None:
     for hosted in scope.hubs:
         for vnet in hosted.vnets:
             _compile_vnet(draft, scope, hosted, vnet)
+        for route in hosted.hub.properties.route_table.routes:
+            if leads := behind(hosted, route):
+                _compile_route(draft, _port(scope, hosted, leads), hosted, leads, route)
+
+
+def behind(hosted: HostedHub, route: HubRoute) -> HostedVnet | None:
+    """Returns the virtual network that a route of the hub's table leads into, where it is attached to this machine."""
+    address = route.next_hop_ip_address
+    spaces = ((vnet, vnet.vnet.properties.address_space.address_prefixes) for vnet in hosted.vnets)
+    return next((vnet for vnet, prefixes in spaces if any(address in prefix for prefix in prefixes)), None)
+
+
+def _compile_route(draft: Draft, port: Port, hosted: HostedHub, vnet: HostedVnet, route: HubRoute) -> None:
+    attachment = vnet.attachment
+    on_link = attachment.gateway is None or route.next_hop_ip_address in attachment.address.network
+    # What is not on link itself is reached as everything of the virtual network is.
+    hop = route.next_hop_ip_address if on_link else attachment.gateway
+    for prefix in route.address_prefixes:
+        if not isinstance(prefix, IPv4Network):
+            raise TypeError(f"{hosted.hub.id}: {prefix}: IPv6 should have been refused")
+        way = Gateway(port.name, IPv4Address(str(hop)))
+        draft.add(Route(hosted.table, prefix, way), hosted.hub.id, vnet.connection.id)
 
 
 def _compile_vnet(draft: Draft, scope: Scope, hosted: HostedHub, vnet: HostedVnet) -> None:

@@ -115,10 +115,10 @@ class PeerOf:
 
 @dataclass(frozen=True, slots=True)
 class StaticRoute:
-    """A prefix that a static site announces by its address space."""
+    """A prefix that a static site announces by its address space, or, with no site, that the hub's own table has."""
 
     prefix: IPv4Network
-    site: str  # full id of the vpnSite
+    site: str = ""  # full id of the vpnSite
 
 
 @dataclass(frozen=True, slots=True)

@@ -279,7 +279,11 @@ class IkeSecret:
 
 @dataclass(frozen=True, slots=True)
 class IkeConnection:
-    """One tunnel's IKEv2 connection with its one child (named like it), by preshared key; 0.0.0.0/0 selectors."""
+    """One tunnel's IKE connection with its one child (named like it), by preshared key; 0.0.0.0/0 selectors.
+
+    `version` is that of IKE, 1 or 2; `dpd_timeout` (seconds) is IKEv1's alone. A child SA lives for `child_life_time`
+    or so many bytes (0: any number), whichever comes first.
+    """
 
     name: str
     if_id: int
@@ -293,6 +297,10 @@ class IkeConnection:
     rekey_time: int  # of the IKE SA, seconds
     child_rekey_time: int  # seconds
     child_life_time: int  # seconds
+    child_rekey_bytes: int = 0
+    child_life_bytes: int = 0
+    version: int = 2
+    dpd_timeout: int = 0
 
     @property
     def key(self) -> Key:
@@ -405,6 +413,7 @@ class TunnelOf:
     instance: int
     local_address: str
     remote_address: str
+    initiates: bool = True  # whether the hub brings it up; else it waits for the branch
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,7 @@ _ELEMENTS = {
     "bgp_ttl_security": "BGP only with TTL 255 from",
     "hub_addresses": "the hub's own address",
     "ike_open": "IKE answered at",
+    "initiator_only": "IKE that the hub alone starts, with",
     "mss": "TCP MSS clamped in",
     "no_branch_to_branch": "branch-to-branch closed in",
     "no_default": "default route closed to",

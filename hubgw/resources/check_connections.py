@@ -1,16 +1,14 @@
 """vpnConnections: one WAN, links of the site, and branches that IKE can tell apart."""
 
-from collections.abc import Iterator
-
 from hubgw.names import Secret
 from hubgw.resources.connection import VpnConnection, VpnGateway
 from hubgw.resources.hub import VirtualHub
 from hubgw.resources.problem import Path, nearest, shown
 from hubgw.resources.report import Report, seconds, words
-from hubgw.resources.site import Link, VpnSite
+from hubgw.resources.site import VpnSite
+from hubgw.resources.uses import Use, used
 
 _SITE: Path = ("properties", "remoteVpnSite")
-_Use = tuple[VpnConnection, VpnSite, Link]
 
 
 def check_connections(report: Report) -> None:
@@ -80,17 +78,18 @@ def check_identities(report: Report) -> None:
 
     Who a branch is, and so which tunnel is meant, is told by its identity alone.
     """
-    for pair in seconds(_used(report), lambda one: (one[0].parent_key, _identity(report, one[2]))):
-        (connection, site, link), (other, other_site, other_link) = report.later(*pair, key=lambda one: one[0].key)
-        if site.key == other_site.key:
+    for pair in seconds(used(report), lambda use: (use.connection.parent_key, _identity(report, use))):
+        use, other = report.later(*pair, key=lambda one: one.connection.key)
+        if use.site.key == other.site.key:
             continue
-        identity = _identity(report, link)
-        what = "address" if identity == str(link.ip_address) else "remoteIdentity"
+        identity = _identity(report, use)
+        what = "address" if identity == str(use.link.ip_address) else "remoteIdentity"
         message = (
-            f"link {link.name} of {report.placed(site, ())} has the {what} of link {other_link.name} of "
-            f"{report.placed(other_site, ())}, and both connect to one gateway (the other by {words(other)})"
+            f"link {use.link.name} of {report.placed(use.site, ())} has the {what} of link {other.link.name} of "
+            f"{report.placed(other.site, ())}, and both connect to one gateway (the other by {words(other.connection)})"
         )
-        report.add(connection, _SITE, message, shown(identity), "give them different remoteIdentity in settings")
+        hint = "give them different remoteIdentity in settings"
+        report.add(use.connection, _SITE, message, shown(identity), hint)
 
 
 def check_keys(report: Report) -> None:
@@ -99,44 +98,28 @@ def check_keys(report: Report) -> None:
     charon looks a preshared key up by the branch's identity alone: of two it would take either. Two connections of one
     gateway to one identity are refused already, whatever their keys.
     """
-    for pair in seconds(_used(report), lambda one: _identity(report, one[2])):
+    for pair in seconds(used(report), lambda use: _identity(report, use)):
         if _key(pair[0]) == _key(pair[1]):
             continue
-        (connection, site, link), (other, other_site, other_link) = report.later(*pair, key=lambda one: one[0].key)
-        if connection.key != other.key and connection.parent_key == other.parent_key:
+        use, other = report.later(*pair, key=lambda one: one.connection.key)
+        connection = use.connection
+        if connection.key != other.connection.key and connection.parent_key == other.connection.parent_key:
             continue
-        than = "" if connection.key == other.key else f" than {report.placed(other, _SITE)}"
+        than = "" if connection.key == other.connection.key else f" than {report.placed(other.connection, _SITE)}"
         message = (
-            f"link {link.name} of {words(site)} has the identity of link {other_link.name} of {words(other_site)}, "
-            f"and {words(connection)} gives it another sharedKey{than}"
+            f"link {use.link.name} of {words(use.site)} has the identity of link {other.link.name} of "
+            f"{words(other.site)}, and {words(connection)} gives it another sharedKey{than}"
         )
         hint = "give both the same sharedKey"
-        if link.key != other_link.key:
+        if use.link.key != other.link.key:
             hint = "give the links different remoteIdentity in settings, or both the same sharedKey"
-        report.add(connection, _SITE, message, shown(_identity(report, link)), hint)
+        report.add(connection, _SITE, message, shown(_identity(report, use)), hint)
 
 
-def _key(use: _Use) -> Secret | str:
+def _key(use: Use) -> Secret | str:
     """A use's key; where none is given one is made, which is like no other connection's."""
-    connection, _, link = use
-    own = [one.properties for one in connection.properties.vpn_link_connections]
-    given = next((one.shared_key for one in own if one.vpn_site_link.key == link.key), None)
-    return given or connection.properties.shared_key or connection.key
+    return use.terms.shared_key or use.connection.key
 
 
-def _identity(report: Report, link: Link) -> str:
-    return (report.inventory.remote_identity(link.key) or str(link.ip_address)).lower()
-
-
-def _used(report: Report) -> list[_Use]:
-    return [(one, site, link) for one in report.inventory.connections for site, link in _links_of(report, one)]
-
-
-def _links_of(report: Report, connection: VpnConnection) -> Iterator[tuple[VpnSite, Link]]:
-    site = report.of(VpnSite, connection.properties.remote_vpn_site)
-    if site is None:
-        return
-    chosen = {one.properties.vpn_site_link.key for one in connection.properties.vpn_link_connections}
-    for link in site.links:
-        if not chosen or link.key in chosen:
-            yield site, link
+def _identity(report: Report, use: Use) -> str:
+    return (report.inventory.remote_identity(use.link.key) or str(use.link.ip_address)).lower()

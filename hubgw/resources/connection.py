@@ -1,16 +1,22 @@
 """vpnGateways, which end the branches' tunnels, and vpnConnections, which join a site to one, link by link."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from hubgw.names import Secret
 from hubgw.resources.base import HubRef, Lenient, LinkRef, Model, Ref, Resource, SharedKey, SiteRef
 from hubgw.resources.ids import LINK_CONNECTION_TYPE
+from hubgw.resources.ipsec import IpsecPolicy
 from hubgw.resources.peering import ChosenAddress, GatewayBgpSettings
-from hubgw.resources.site import MAX_LINKS, Name
+from hubgw.resources.site import MAX_LINKS, Link, Name, VpnSite
 
 DpdTimeout = Annotated[int, Field(ge=20, le=3600)]
 Protocol = Literal["IKEv2", "IKEv1"]
+Mode = Literal["Default", "ResponderOnly", "InitiatorOnly"]
+IpsecPolicies = Annotated[tuple[IpsecPolicy, ...], Lenient, Field(max_length=1)]
 
 
 class VpnGatewayProperties(Model):
@@ -33,13 +39,14 @@ class VpnLinkConnectionProperties(Model):
 
     vpn_site_link: LinkRef
     routing_weight: int = 0
-    vpn_link_connection_mode: Literal["Default", "ResponderOnly", "InitiatorOnly"] = "Default"
-    vpn_connection_protocol_type: Protocol = "IKEv2"
+    vpn_link_connection_mode: Mode = "Default"
+    vpn_connection_protocol_type: Protocol | None = None
     connection_bandwidth: int | None = None
     shared_key: SharedKey | None = None
     enable_bgp: bool | None = None
     vpn_gateway_custom_bgp_addresses: Annotated[tuple[ChosenAddress, ...], Lenient] = ()
     use_policy_based_traffic_selectors: bool = False
+    ipsec_policies: IpsecPolicies = ()
     enable_rate_limiting: bool = False
     use_local_azure_ip_address: bool = False
     dpd_timeout_seconds: DpdTimeout | None = None
@@ -61,6 +68,7 @@ class VpnConnectionProperties(Model):
     shared_key: SharedKey | None = None
     enable_bgp: bool = False
     use_policy_based_traffic_selectors: bool = False
+    ipsec_policies: IpsecPolicies = ()
     enable_rate_limiting: bool = False
     enable_internet_security: bool = False
     use_local_azure_ip_address: bool = False
@@ -84,6 +92,22 @@ def _with_full_link(item: Any, site: Ref) -> Any:
     return item
 
 
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What holds on one link of a connection: what its link connection says, and else the connection.
+
+    `version` is that of IKE; `index` that of the link connection, None where there is none.
+    """
+
+    link: Link
+    index: int | None
+    shared_key: Secret | None
+    dpd_timeout_seconds: int | None
+    version: int
+    mode: Mode
+    policy: IpsecPolicy | None
+
+
 class VpnConnection(Resource):
     """`parent_key` is the gateway's."""
 
@@ -91,6 +115,30 @@ class VpnConnection(Resource):
     properties: VpnConnectionProperties
     TYPE = "vpnGateways/vpnConnections"
     PROPERTIES = VpnConnectionProperties
+
+    def terms(self, site: VpnSite) -> Iterator[Terms]:
+        """Yields each link of its site that the connection uses; one that names no link uses every link."""
+        if not self.properties.vpn_link_connections:
+            yield from (self._terms(link, None) for link in site.links)
+        by_key = {link.key: link for link in site.links}
+        for index, one in enumerate(self.properties.vpn_link_connections):
+            if link := by_key.get(one.properties.vpn_site_link.key):
+                yield self._terms(link, index)
+
+    def _terms(self, link: Link, index: int | None) -> Terms:
+        whole = self.properties
+        own = None if index is None else whole.vpn_link_connections[index].properties
+        timeout = own.dpd_timeout_seconds if own else None
+        protocol = (own and own.vpn_connection_protocol_type) or whole.vpn_connection_protocol_type
+        return Terms(
+            link=link,
+            index=index,
+            shared_key=(own and own.shared_key) or whole.shared_key,
+            dpd_timeout_seconds=whole.dpd_timeout_seconds if timeout is None else timeout,
+            version=1 if protocol == "IKEv1" else 2,
+            mode=own.vpn_link_connection_mode if own else "Default",
+            policy=next(iter((own and own.ipsec_policies) or whole.ipsec_policies), None),
+        )
 
     def to_json(self, secrets: bool) -> dict[str, Any]:
         document = super().to_json(secrets)

@@ -48,18 +48,30 @@ LATER: Final = Field.REFUSED
 _SPACE: Final = Group({"addressPrefixes": DONE, "ipamPoolPrefixAllocations": LATER})
 _PART: Final[Mapping[str, Rule]] = {"id": READ_ONLY, "etag": READ_ONLY, "type": READ_ONLY, "name": DONE}
 _PEER: Final[Mapping[str, Rule]] = {"asn": DONE, "bgpPeeringAddress": DONE}
+_POLICY: Final = Group(
+    {
+        "saLifeTimeSeconds": DONE,
+        "saDataSizeKilobytes": DONE,
+        "ipsecEncryption": DONE,
+        "ipsecIntegrity": DONE,
+        "ikeEncryption": DONE,
+        "ikeIntegrity": DONE,
+        "dhGroup": DONE,
+        "pfsGroup": DONE,
+    }
+)
 _TUNNEL: Final[Mapping[str, Rule]] = {
     "routingWeight": Only(0),
     "dpdTimeoutSeconds": DONE,
     "connectionStatus": READ_ONLY,
-    "vpnConnectionProtocolType": Only("IKEv2", later=("IKEv1",)),
+    "vpnConnectionProtocolType": DONE,
     "ingressBytesTransferred": READ_ONLY,
     "egressBytesTransferred": READ_ONLY,
     "connectionBandwidth": INERT,
     "sharedKey": DONE,
     "enableBgp": DONE,
     "usePolicyBasedTrafficSelectors": Only(False),
-    "ipsecPolicies": LATER,
+    "ipsecPolicies": _POLICY,
     "enableRateLimiting": Only(False),
     "useLocalAzureIpAddress": Only(False),
     "provisioningState": READ_ONLY,
@@ -86,7 +98,7 @@ PROPERTIES: Final[Mapping[str, Mapping[str, Rule]]] = {
         "azureFirewall": LATER,
         "securityPartnerProvider": LATER,
         "securityProviderName": LATER,
-        "routeTable": LATER,
+        "routeTable": Group({"routes": Group({"addressPrefixes": DONE, "nextHopIpAddress": DONE})}),
         "virtualHubRouteTableV2s": LATER,
         "sku": INERT,
         "routingState": READ_ONLY,
@@ -194,7 +206,7 @@ PROPERTIES: Final[Mapping[str, Mapping[str, Rule]]] = {
                     {
                         **_TUNNEL,
                         "vpnSiteLink": DONE,
-                        "vpnLinkConnectionMode": Only("Default", later=("ResponderOnly", "InitiatorOnly")),
+                        "vpnLinkConnectionMode": DONE,
                         "vpnGatewayCustomBgpAddresses": Group({"ipConfigurationId": DONE, "customBgpIpAddress": DONE}),
                         "ingressNatRules": LATER,
                         "egressNatRules": LATER,
@@ -230,6 +242,7 @@ PROPERTIES: Final[Mapping[str, Mapping[str, Rule]]] = {
         "resource": DONE,
         "remoteIdentity": DONE,
         "priority": DONE,
+        "legacyAlgorithms": DONE,
         "bgpPassword": DONE,
         "bgpTtlSecurity": DONE,
         "bgpHoldTime": DONE,

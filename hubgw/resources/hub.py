@@ -4,7 +4,18 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator
 
-from hubgw.resources.base import Model, Prefix, Resource, Text, WanRef, fault
+from hubgw.resources.base import (
+    Address,
+    Lenient,
+    Model,
+    NotEmpty,
+    Prefix,
+    Resource,
+    SitePrefix,
+    Text,
+    WanRef,
+    fault,
+)
 
 HUB_ASN = 65515
 HUB_PREFIX_LENGTH = 24
@@ -22,9 +33,23 @@ class AutoScale(Model):
     min_capacity: int | None = None
 
 
+class HubRoute(Model):
+    """Prefixes that lie behind an address inside a virtual network, as behind a firewall that stands there."""
+
+    address_prefixes: Annotated[tuple[SitePrefix, ...], Lenient, NotEmpty]
+    next_hop_ip_address: Address
+
+
+class HubRouteTable(Model):
+    """The hub's own static routes (Azure's v1 route table)."""
+
+    routes: Annotated[tuple[HubRoute, ...], Lenient] = ()
+
+
 class VirtualHubProperties(Model):
     virtual_wan: WanRef
     address_prefix: Annotated[Prefix, AfterValidator(_hub_prefix)]
+    route_table: HubRouteTable = HubRouteTable()
     sku: Text | None = None
     virtual_router_asn: int = HUB_ASN
     virtual_router_auto_scale_configuration: AutoScale | None = None

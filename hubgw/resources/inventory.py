@@ -8,6 +8,7 @@ from typing import TypeVar
 from hubgw.resources.base import Ref, Resource
 from hubgw.resources.connection import VpnConnection, VpnGateway
 from hubgw.resources.hub import VirtualHub
+from hubgw.resources.ids import LINK_SEGMENT
 from hubgw.resources.node import Node
 from hubgw.resources.settings import Settings
 from hubgw.resources.site import VpnSite
@@ -64,6 +65,14 @@ class Inventory:
         """Returns the order among sites that announce one prefix (lower is preferred), where settings give one."""
         settings = self.settings_by_resource.get(site.key)
         return settings.properties.priority if settings else None
+
+    def legacy(self, link_key: str) -> bool:
+        """Tells whether a link may use legacy algorithms: its settings say so, or else those of its site."""
+        for key in (link_key, link_key.partition(LINK_SEGMENT)[0]):
+            settings = self.settings_by_resource.get(key)
+            if settings and settings.properties.legacy_algorithms is not None:
+                return settings.properties.legacy_algorithms
+        return False
 
     def remote_identity(self, link_key: str) -> str | None:
         """Returns the branch's IKE identity on a link, where settings give one."""

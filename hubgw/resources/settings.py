@@ -29,11 +29,13 @@ def _identity(text: str) -> str:
 
 class SettingsProperties(Model):
     """`remote_identity` is the branch's IKE identity (its link's address where absent); of two sites that announce one
-    prefix, that of the lower `priority` is preferred. `bgp_hold_time` is in seconds."""
+    prefix, that of the lower `priority` is preferred; `legacy_algorithms` lets IKE offer and accept SHA-1, 3DES and DH
+    groups of 1024 bits. `bgp_hold_time` is in seconds."""
 
     resource: ExtendedRef
     remote_identity: Annotated[str, AfterValidator(_identity)] | None = None
     priority: Annotated[int, Field(ge=0, le=65535)] | None = None
+    legacy_algorithms: bool | None = None
     bgp_password: BgpPassword | None = None
     bgp_ttl_security: bool | None = None
     bgp_hold_time: Annotated[int, Field(ge=3, le=65535)] | None = None

@@ -11,9 +11,11 @@ from hubgw.resources.check_addresses import check_own_addresses
 from hubgw.resources.check_bgp import check_bgp
 from hubgw.resources.check_connections import check_connections, check_identities, check_keys
 from hubgw.resources.check_custom_addresses import check_custom_addresses
+from hubgw.resources.check_ipsec import check_ipsec
 from hubgw.resources.check_nodes import check_attachments, check_instances
 from hubgw.resources.check_prefixes import check_prefixes
 from hubgw.resources.check_references import check_references
+from hubgw.resources.check_routes import check_routes
 from hubgw.resources.check_settings import check_settings
 from hubgw.resources.check_sites import check_sites
 from hubgw.resources.check_topology import check_gateways, check_hubs, check_vnet_connections
@@ -38,7 +40,9 @@ def validate(resources: Iterable[Resource], where: Where) -> tuple[Problem, ...]
     check_connections(report)
     check_identities(report)
     check_keys(report)
+    check_ipsec(report)
     check_prefixes(report)
+    check_routes(report)
     check_instances(report)
     check_attachments(report)
     check_own_addresses(report)

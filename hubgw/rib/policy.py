@@ -81,10 +81,10 @@ class Policy:
 
     def _originated(self) -> dict[Nlri, Out]:
         of_sites: dict[Nlri, frozenset[str]] = {}
-        if self.table.branch_to_branch:
-            for static in self.table.statics:
+        for static in self.table.statics:
+            if self.table.branch_to_branch or not static.site:
                 prefix = nlri(static.prefix)
-                of_sites[prefix] = of_sites.get(prefix, _NO_SITES) | {static.site}
+                of_sites[prefix] = of_sites.get(prefix, _NO_SITES) | ({static.site} if static.site else _NO_SITES)
         of_sites.update((nlri(prefix), _NO_SITES) for prefix in self.table.own)
         return {prefix: Out(None, self.spared(prefix, sites)) for prefix, sites in of_sites.items()}
 

@@ -22,11 +22,11 @@ WAN2 = ("198.51.100.20", "198.51.100.21")
 
 _CONNECTION = """\
   i{instance} {{
-    version = 2
+    version = {suite.version}
     mobike = no
     local_addrs = {address}
     remote_addrs = {gateway}
-    proposals = aes256gcm16-prfsha384-ecp384
+    proposals = {suite.ike}
     dpd_delay = 5
     keyingtries = 1
     local {{
@@ -43,13 +43,25 @@ _CONNECTION = """\
         remote_ts = 0.0.0.0/0
         if_id_in = 1{instance}
         if_id_out = 1{instance}
-        esp_proposals = aes256gcm16-ecp384
+        esp_proposals = {suite.esp}
         start_action = {start_action}
         close_action = {close_action}
       }}
     }}
   }}
 """
+
+
+@dataclass(frozen=True)
+class Suite:
+    """The version of IKE that a branch speaks, and the algorithms that it is configured with."""
+
+    version: int = 2
+    ike: str = "aes256gcm16-prfsha384-ecp384"
+    esp: str = "aes256gcm16-ecp384"
+
+
+MODERN = Suite()
 
 
 @dataclass
@@ -63,7 +75,14 @@ class Branch:
     lan: str  # its own host in the LAN
     key: str
 
-    def conf(self, *, key: str | None = None, start_action: str = "none", close_action: str = "none") -> str:
+    def conf(
+        self,
+        *,
+        key: str | None = None,
+        start_action: str = "none",
+        close_action: str = "none",
+        suite: Suite = MODERN,
+    ) -> str:
         """Returns the swanctl.conf that an operator writes for this branch."""
         connections = "".join(
             _CONNECTION.format(
@@ -72,6 +91,7 @@ class Branch:
                 gateway=gateway,
                 start_action=start_action,
                 close_action=close_action,
+                suite=suite,
             )
             for instance, gateway in enumerate(self.gateways)
         )

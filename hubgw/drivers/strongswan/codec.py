@@ -53,9 +53,10 @@ class IkeSa:
 
 def encode_connection(connection: IkeConnection) -> dict[str, object]:
     """Returns what load-conn takes."""
+    dpd_timeout = {"dpd_timeout": str(connection.dpd_timeout)} if connection.dpd_timeout else {}
     return {
         connection.name: {
-            "version": "2",
+            "version": str(connection.version),
             "mobike": "no",  # it would announce every address of the machine, the other instance's too
             "local_addrs": [connection.local_address],
             "remote_addrs": [connection.remote_address],
@@ -64,6 +65,7 @@ def encode_connection(connection: IkeConnection) -> dict[str, object]:
             # No value keeps duplicates away when both ends start at once, and `replace` can leave one end with two.
             "unique": "never",
             "dpd_delay": str(connection.dpd_delay),
+            **dpd_timeout,
             "rekey_time": str(connection.rekey_time),
             "local": {"auth": "psk", "id": connection.local_id},
             "remote": {"auth": "psk", "id": connection.remote_id},
@@ -76,6 +78,8 @@ def encode_connection(connection: IkeConnection) -> dict[str, object]:
                     "esp_proposals": list(connection.esp_proposals),
                     "rekey_time": str(connection.child_rekey_time),
                     "life_time": str(connection.child_life_time),
+                    "rekey_bytes": str(connection.child_rekey_bytes),
+                    "life_bytes": str(connection.child_life_bytes),
                     "replay_window": str(_REPLAY_WINDOW),
                     "start_action": "none",
                     "close_action": "none",
@@ -103,14 +107,16 @@ def read_back(message: Message, wanted: IkeConnection) -> IkeConnection:
         dpd_delay=_number(message.get("dpd_delay")),
         rekey_time=_number(message.get("rekey_time")),
         child_rekey_time=_number(child.get("rekey_time")),
+        version=1 if _text(message.get("version")) == "IKEv1" else 2,
     )
 
 
 def other_ends(old: IkeConnection, new: IkeConnection) -> bool:
-    """Tells whether SAs of the old connection are of no use to the new: other addresses, identities or interface."""
+    """Tells whether SAs of the old connection are of no use to the new: another version of IKE, other addresses,
+    identities or interface."""
 
     def ends(one: IkeConnection) -> tuple[object, ...]:
-        return one.if_id, one.local_address, one.remote_address, one.local_id, one.remote_id
+        return one.version, one.if_id, one.local_address, one.remote_address, one.local_id, one.remote_id
 
     return ends(old) != ends(new)
 

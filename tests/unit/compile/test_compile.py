@@ -2,9 +2,9 @@
 
 import random
 from collections.abc import Mapping
-from ipaddress import IPv4Network
+from ipaddress import IPv4Address, IPv4Network
 from itertools import permutations
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
@@ -15,6 +15,7 @@ from hubgw.compile.allocate import owners
 from hubgw.compile.ike import compile_ike, compile_secret
 from hubgw.compile.mtu import tunnel_mtu
 from hubgw.compile.plan import compile_plan
+from hubgw.compile.suites import suites
 from hubgw.names import Secret
 from hubgw.plan.types import (
     GROUPS,
@@ -38,9 +39,30 @@ from hubgw.plan.types import (
     Vrf,
     tunnel_interface,
 )
+from hubgw.resources.connection import Terms
+from hubgw.resources.ipsec import IpsecPolicy
+from hubgw.resources.site import Link
 from tests.unit.compile.worlds import World, document, inventory_of, plan_of, worlds
 
 TUNNEL = TunnelOf("hgt1", IF_IDS[1], "c", "s", "link1", 0, "198.51.100.10", "192.0.2.2")
+
+POLICY = {
+    "ipsecEncryption": "AES256",
+    "ipsecIntegrity": "SHA256",
+    "ikeEncryption": "AES256",
+    "ikeIntegrity": "SHA384",
+    "dhGroup": "ECP384",
+    "pfsGroup": "None",
+}
+
+SIZES = {
+    "aes256gcm16-ecp384": (8, 16, 4),
+    "aes128-sha256": (16, 16, 16),
+    "aes256-sha1-modp1024": (16, 12, 16),
+    "3des-sha1": (8, 12, 8),
+    "null-sha256": (0, 16, 4),
+}
+"""IV, ICV and block of ESP, in bytes."""
 
 
 def shuffled(value: Any, chance: random.Random) -> Any:
@@ -207,9 +229,59 @@ def test_a_number_is_above_all_that_were_given() -> None:
     assert numbered([("vrf", "c"), ("vrf", "a"), ("vrf", "b")], known) == known | {("vrf", "a"): 8, ("vrf", "c"): 9}
 
 
+def terms(version: int = 2, timeout: int | None = None) -> Terms:
+    link = Link("link1", IPv4Address("192.0.2.2"), "/l")
+    return Terms(link, None, None, timeout, version, "Default", None)
+
+
 @pytest.mark.parametrize(("timeout", "delay"), [(None, 10), (16, 1), (20, 5), (10, 1), (3600, 10)])
 def test_a_dead_branch_is_found_within_its_timeout(timeout: int | None, delay: int) -> None:
-    assert compile_ike(TUNNEL, "a", "b", timeout).dpd_delay == delay
+    own = suites(2, None, legacy=False, initiates=True)
+    connection = compile_ike(TUNNEL, terms(timeout=timeout), own, "a", "b")
+    assert (connection.dpd_delay, connection.dpd_timeout) == (delay, 0)
+    assert compile_ike(TUNNEL, terms(1, timeout), own, "a", "b").dpd_timeout == (timeout or 45)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("life_time", [300, 1200, 3600, 172_799])
+def test_the_branch_has_time_to_rekey_first(version: int, life_time: int) -> None:
+    policy = IpsecPolicy.model_validate(POLICY | {"saLifeTimeSeconds": life_time, "saDataSizeKilobytes": 1024})
+    found = suites(version, policy, legacy=True, initiates=True)
+    assert 0.9 * life_time <= found.rekey_time < found.life_time == life_time
+    assert 0.9 * 2**20 <= found.rekey_bytes < found.life_bytes == 2**20
+
+
+def test_every_suite_of_azures_has_a_proposal() -> None:
+    words: set[str] = set()
+    for field, info in IpsecPolicy.model_fields.items():
+        for value in get_args(info.annotation):
+            name = info.alias or field
+            combined = {"ipsecEncryption": value, "ipsecIntegrity": value} if value.startswith("GCM") else {}
+            policy = IpsecPolicy.model_validate(POLICY | {name: value} | (combined if "ipsec" in name else {}))
+            for version in (1, 2):
+                found = suites(version, policy, legacy=False, initiates=True)
+                assert (len(found.ike), len(found.esp)) == (1, 1)
+                words.update((*found.ike[0].split("-"), *found.esp[0].split("-")))
+                assert 1300 < tunnel_mtu(1500, found.esp) < 1450
+    assert words >= {"3des", "null", "aes192gcm16", "modp2048s256", "modp1024", "prfsha384", "sha1", "ecp256"}
+
+
+def test_legacy_comes_last_and_only_where_it_is_allowed() -> None:
+    for version in (1, 2):
+        plain, more = (suites(version, None, legacy=legacy, initiates=False) for legacy in (False, True))
+        assert more.ike[: len(plain.ike)] == plain.ike and more.esp[: len(plain.esp)] == plain.esp
+        assert not any("sha1" in one.split("-") or "1024" in one for one in (*plain.ike, *plain.esp))
+        assert "aes256-sha1-modp1024" in more.ike and "aes256-sha1" in more.esp
+        # Combined modes are unknown to IKEv1's first phase.
+        assert version == 2 or not any("gcm" in one or "prf" in one for one in more.ike)
+
+
+def test_a_quick_mode_that_the_hub_starts_is_without_pfs() -> None:
+    answered, started = (suites(1, None, legacy=True, initiates=initiates) for initiates in (False, True))
+    assert started.esp == ("aes256gcm16", "aes256-sha256", "aes256-sha1", "aes128-sha1", "aes128-sha256")
+    assert set(answered.esp) == set(suites(2, None, legacy=True, initiates=True).esp) > set(started.esp)
+    policy = IpsecPolicy.model_validate(POLICY | {"pfsGroup": "ECP384"})
+    assert suites(1, policy, legacy=False, initiates=True).esp == ("aes256-sha256-ecp384",)
 
 
 def test_the_id_of_a_key_changes_with_the_key_its_owner_and_the_store_alone() -> None:
@@ -233,11 +305,12 @@ def test_a_key_is_compared_by_its_id() -> None:
 
 
 @pytest.mark.parametrize("underlay", range(1280, 1520))
-def test_a_full_inner_packet_fits_the_underlay_with_the_worst_suite(underlay: int) -> None:
-    mtu = tunnel_mtu(underlay)
+def test_a_full_inner_packet_fits_the_underlay_with_each_suite(underlay: int) -> None:
+    def outer(inner: int, iv: int, icv: int, block: int) -> int:
+        return 20 + 8 + 8 + iv + -((inner + 2) // -block) * block + icv
 
-    def outer(inner: int) -> int:
-        padded = (inner + 2 + 15) // 16 * 16
-        return 20 + 8 + 8 + 16 + padded + 16
-
-    assert outer(mtu) <= underlay < outer(mtu + 1)
+    for proposal, sizes in SIZES.items():
+        mtu = tunnel_mtu(underlay, [proposal])
+        assert outer(mtu, *sizes) <= underlay < outer(mtu + 1, *sizes)
+        assert tunnel_mtu(underlay) <= mtu
+    assert tunnel_mtu(underlay, SIZES) == tunnel_mtu(underlay)

@@ -2,8 +2,9 @@
 
 import json
 import re
+from collections.abc import Iterator, Mapping
 from ipaddress import IPv4Network
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
@@ -14,10 +15,13 @@ from hubgw.names import NAME, Secret
 from hubgw.resources.base import Resource
 from hubgw.resources.connection import VpnConnection
 from hubgw.resources.inventory import Inventory
+from hubgw.resources.ipsec import IpsecPolicy
 from hubgw.resources.load import load
 from hubgw.resources.parse import parse
 from hubgw.resources.settings import Settings
 from hubgw.resources.site import VpnSite
+
+ALGORITHMS = {name: info for name, info in IpsecPolicy.model_fields.items() if not name.startswith("sa_")}
 
 names = st.from_regex(NAME, fullmatch=True)
 keys = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), min_size=16, max_size=128)
@@ -82,6 +86,17 @@ links = st.lists(
         }
     )
 )
+policies = st.lists(
+    st.fixed_dictionaries(
+        {
+            "saLifeTimeSeconds": maybe(st.integers(300, 172_799)),
+            "saDataSizeKilobytes": maybe(st.integers(1024, 2_147_483_647)),
+            **{info.alias or name: st.sampled_from(get_args(info.annotation)) for name, info in ALGORITHMS.items()},
+        }
+    ).map(lambda policy: {name: value for name, value in policy.items() if value is not None}),
+    max_size=1,
+)
+versions = st.sampled_from(["IKEv1", "IKEv2"])
 link_connections = st.lists(
     st.fixed_dictionaries(
         {
@@ -93,12 +108,21 @@ link_connections = st.lists(
                     "dpdTimeoutSeconds": maybe(st.integers(20, 3600)),
                     "enableBgp": maybe(st.booleans()),
                     "vpnGatewayCustomBgpAddresses": choices,
+                    "vpnConnectionProtocolType": maybe(versions),
+                    "vpnLinkConnectionMode": st.sampled_from(["Default", "InitiatorOnly", "ResponderOnly"]),
+                    "ipsecPolicies": policies,
                 }
             ),
         }
     ),
     max_size=4,
 )
+route_tables = st.lists(
+    st.fixed_dictionaries(
+        {"addressPrefixes": st.lists(prefixes(32), min_size=1, max_size=2), "nextHopIpAddress": addresses}
+    ),
+    max_size=2,
+).map(lambda routes: {"routes": routes})
 children = st.tuples(names, names).map("/".join)
 attachments = st.fixed_dictionaries(
     {"virtualNetwork": reference(names), "address": st.just("10.50.0.1/24"), "gateway": maybe(addresses)}
@@ -115,6 +139,7 @@ documents = st.one_of(
             virtualWan=reference(names),
             addressPrefix=prefixes(24),
             sku=maybe(text),
+            routeTable=maybe(route_tables),
             hubRoutingPreference=maybe(st.sampled_from(["ExpressRoute", "VpnGateway", "ASPath"])),
         )
     ),
@@ -145,6 +170,8 @@ documents = st.one_of(
         sharedKey=maybe(keys),
         enableBgp=maybe(st.booleans()),
         enableInternetSecurity=maybe(st.booleans()),
+        vpnConnectionProtocolType=maybe(versions),
+        ipsecPolicies=policies,
         vpnLinkConnections=link_connections,
     ),
     document(
@@ -157,6 +184,7 @@ documents = st.one_of(
         names,
         resource=reference(names),
         priority=maybe(st.integers(0, 65535)),
+        legacyAlgorithms=maybe(st.booleans()),
         bgpPassword=maybe(passwords),
         bgpTtlSecurity=maybe(st.booleans()),
         bgpHoldTime=maybe(st.integers(3, 65535)),
@@ -171,6 +199,13 @@ def _read(written: Any) -> Resource:
     assert parsed.findings == ()
     assert parsed.resource is not None
     return parsed.resource
+
+
+def _keys(value: Any) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        yield from value
+    for one in value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ():
+        yield from _keys(one)
 
 
 @given(documents)
@@ -195,9 +230,7 @@ def test_yaml_says_the_same_as_json(written: Any) -> None:
 @given(documents)
 def test_no_key_leaves_unasked(written: Any) -> None:
     resource = _read(written)
-    out = json.dumps(resource.to_json(secrets=False))
-    assert "sharedKey" not in out
-    assert "bgpPassword" not in out
+    assert {"sharedKey", "bgpPassword"}.isdisjoint(_keys(resource.to_json(secrets=False)["properties"]))
     if isinstance(resource, Settings) and resource.properties.bgp_password:
         assert isinstance(resource.properties.bgp_password, Secret)
         assert f"bgp_password={resource.properties.bgp_password.reveal()}" not in repr(resource)

@@ -72,13 +72,14 @@ MUTANTS = (
     ),
     # out
     Mutant("policy", "if self.table.branch_to_branch and ", "if ", "branches hear branches though they may not"),
-    Mutant("policy", "        if self.table.branch_to_branch:", "        if self.table.statics:", "and static ones"),
+    Mutant("policy", "if self.table.branch_to_branch or not static.site:", "if True:", "and static ones"),
+    Mutant(
+        "policy", "if self.table.branch_to_branch or not static.site:", "if self.table.branch_to_branch:", "the hub's"
+    ),
     Mutant("policy", "NOT_ADVERTISED.is", "(NOT_ADVERTISED - {0xFFFFFF01}).is", "NO_EXPORT is exported"),
     Mutant("policy", ".union(*[self.sites[asn] for asn in asns])", "", "sent to sites that are in its path"),
     Mutant("policy", "sites | self.no_default if", "sites if", "a default route goes to every site"),
-    Mutant(
-        "policy", "of_sites.get(prefix, _NO_SITES) | {static.site}", "frozenset({static.site})", "one static site only"
-    ),
+    Mutant("policy", "of_sites.get(prefix, _NO_SITES) | (", "(", "one static site only"),
     Mutant("policy", "of_sites.update(", "of_sites.update((p, of_sites.get(p, s)) for p, s in ", "static before own"),
     Mutant("table", ".excluded for peer in best]", ".excluded for peer in best[:1]]", "sent back by an equal path"),
     # admitted sources

@@ -52,9 +52,10 @@ def recompute(tables: Sequence[RouteTable], peers: Sequence[PeerOf], up: Set[int
             for peer, _ in ways:
                 if prefix not in static_sites and {peer.site} != {one.site for one, _ in best}:
                     state.exceptions |= {(nexthop, prefix) for nexthop in live(peer, up) if nexthop not in fib[prefix]}
-        if table.branch_to_branch:
-            for prefix, sites in static_sites.items():
-                out[prefix] = Out(None, frozenset(sites | no_default(prefix, members)))
+        for prefix, sites in static_sites.items():
+            named = sites - {""} if table.branch_to_branch else set()
+            if table.branch_to_branch or "" in sites:
+                out[prefix] = Out(None, frozenset(named | no_default(prefix, members)))
         for own in table.own:
             out[nlri(own)] = Out(None, frozenset(no_default(nlri(own), members)))
     return state

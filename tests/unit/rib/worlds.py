@@ -113,7 +113,8 @@ def any_configuration(random: Random) -> Configuration:
             branch_to_branch=not one_in(random, 4),
             own=some_of(random, OWN),
             statics=tuple(
-                StaticRoute(random.choice(STATIC), random.choice(SITES)) for _ in range(random.choice((0, 0, 1, 2)))
+                StaticRoute(random.choice(STATIC), random.choice((*SITES, "")))
+                for _ in range(random.choice((0, 0, 1, 2)))
             ),
         )
         for number in TABLES[: random.choice((1, 1, 2))]

@@ -1,0 +1,124 @@
+"""Azure's names of algorithms, or none -> what IKE offers and accepts, in charon's tokens, and how long an SA lives."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from hubgw.resources.ipsec import DEFAULT_LIFE_TIME, GCM, IpsecPolicy
+
+_Proposals = tuple[str, ...]
+
+_IKE: Final[_Proposals] = (
+    "aes256gcm16-prfsha384-ecp384-x25519",
+    # What a device offers whose operator was given a key and addresses and no ciphers.
+    "aes256-sha256-modp2048",
+)
+# IKEv1 knows no combined modes in its first phase, and no PRF of its own.
+_IKE_V1: Final[_Proposals] = ("aes256-sha384-ecp384", "aes256-sha256-modp2048")
+_IKE_LEGACY: Final[_Proposals] = (
+    "aes256-sha1-modp1024",
+    "aes128-sha1-modp1024",
+    "aes256-sha256-modp1024",
+    "aes128-sha256-modp1024",
+)
+
+# With and without PFS: what the peer has configured shows only at the first rekey, too late to say no.
+_ESP: Final[_Proposals] = ("aes256gcm16-ecp384-x25519", "aes256gcm16", "aes256-sha256-modp2048", "aes256-sha256")
+_ESP_LEGACY: Final[_Proposals] = (
+    "aes256-sha1",
+    "aes128-sha1",
+    "aes256-sha1-modp1024",
+    "aes256-sha1-modp2048",
+    "aes128-sha1-modp1024",
+    "aes128-sha1-modp2048",
+    "aes128-sha256",
+)
+
+_ENCRYPTION: Final = {
+    "GCMAES256": "aes256gcm16",
+    "GCMAES192": "aes192gcm16",
+    "GCMAES128": "aes128gcm16",
+    "AES256": "aes256",
+    "AES192": "aes192",
+    "AES128": "aes128",
+    "DES3": "3des",
+    "None": "null",
+}
+_INTEGRITY: Final = {"SHA384": "sha384", "SHA256": "sha256", "SHA1": "sha1"}
+_GROUP: Final = {
+    "ECP384": "ecp384",
+    "ECP256": "ecp256",
+    "DHGroup24": "modp2048s256",
+    "PFS24": "modp2048s256",
+    "DHGroup14": "modp2048",
+    "DHGroup2048": "modp2048",
+    "PFS14": "modp2048",
+    "PFS2048": "modp2048",
+    "DHGroup2": "modp1024",
+    "PFS2": "modp1024",
+}
+
+_GROUPS: Final = ("modp", "ecp", "x25519")
+"""What the tokens of DH groups begin with."""
+
+_REKEY_MARGIN: Final = 120  # seconds
+_KIB: Final = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Suites:
+    """Proposals in order of preference. `life_time` (seconds) and `life_bytes` (0: any number) bound a child SA, and
+    `rekey_time` is when the hub makes the next one, if the branch has not."""
+
+    ike: tuple[str, ...]
+    esp: tuple[str, ...]
+    life_time: int
+    life_bytes: int
+
+    @property
+    def rekey_time(self) -> int:
+        # The branch rekeys first: as responder charon installs its inbound SA before it answers, so nothing is lost,
+        # while an initiating hub would lose what a peer sends on the new SA together with its answer.
+        return self.life_time - min(_REKEY_MARGIN, self.life_time // 10)
+
+    @property
+    def rekey_bytes(self) -> int:
+        return self.life_bytes - self.life_bytes // 20
+
+
+def suites(version: int, policy: IpsecPolicy | None, *, legacy: bool, initiates: bool) -> Suites:
+    """Returns a policy's suite alone, or hubgw's own choice, and after it what is legacy where that is allowed.
+
+    An IKEv1 quick mode that charon starts has PFS if any proposal has, and then none without. So where the hub starts
+    there is none with PFS, and where it only answers there are both.
+    """
+    if policy is not None:
+        size = policy.sa_data_size_kilobytes * _KIB
+        return Suites((_ike(version, policy),), (_esp(policy),), policy.sa_life_time_seconds, size)
+    more_ike, more_esp = (_IKE_LEGACY, _ESP_LEGACY) if legacy else ((), ())
+    ike = (*(_IKE if version == 2 else _IKE_V1), *more_ike)
+    esp = (*_ESP, *more_esp)
+    if version == 1 and initiates:
+        esp = tuple(one for one in esp if not one.rpartition("-")[2].startswith(_GROUPS))
+    return Suites(ike, esp, DEFAULT_LIFE_TIME, 0)
+
+
+def _ike(version: int, policy: IpsecPolicy) -> str:
+    integrity = _INTEGRITY[policy.ike_integrity]
+    combined = policy.ike_encryption.startswith(GCM)
+    # With a combined mode the integrity algorithm has one use left: the pseudo-random function.
+    return "-".join(
+        (
+            _ENCRYPTION[policy.ike_encryption],
+            f"prf{integrity}" if combined and version == 2 else integrity,
+            _GROUP[policy.dh_group],
+        )
+    )
+
+
+def _esp(policy: IpsecPolicy) -> str:
+    parts = [_ENCRYPTION[policy.ipsec_encryption]]
+    if not policy.ipsec_integrity.startswith(GCM):
+        parts.append(_INTEGRITY[policy.ipsec_integrity])
+    if policy.pfs_group != "None":
+        parts.append(_GROUP[policy.pfs_group])
+    return "-".join(parts)
