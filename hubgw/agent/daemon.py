@@ -16,6 +16,7 @@ from pathlib import Path
 from hubgw.agent import logs
 from hubgw.agent.backoff import Backoff
 from hubgw.agent.desired import Compiler
+from hubgw.agent.diagnosis import Diagnosis
 from hubgw.agent.dialler import Dialler
 from hubgw.agent.http import GROUP, SocketError, serve
 from hubgw.agent.hub import Hub
@@ -114,6 +115,7 @@ class Agent:
         )
         self._reconciler = Reconciler(compiler, drivers, self._journal, self._routing)
         self._dialler = Dialler(self._reconciler, drivers.strongswan, self._journal)
+        self._diagnosis = Diagnosis(self._reconciler, drivers.strongswan, self._journal)
         self._pause = 0.0
         self._retry = Backoff(FIRST_RETRY, LONGEST_RETRY)
         self._listening = Backoff(FIRST_LISTEN, LONGEST_RETRY)
@@ -127,7 +129,7 @@ class Agent:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, ended.set)
-        steps = [self._pass, self._drift, self._follow, self._charon, self._dial, self._bgp]
+        steps = [self._pass, self._drift, self._follow, self._charon, self._diagnose, self._dial, self._bgp]
         async with asyncio.TaskGroup() as group:
             running = [group.create_task(self._repeat(step)) for step in steps]
             self._journal.record("agent.started")
@@ -196,6 +198,13 @@ class Agent:
         await self._drivers.strongswan.reachable()
         self._journal.record("charon.reached")
         self._triggers.fire()
+
+    async def _diagnose(self) -> None:
+        """Why attempts fail, as charon logs it; that it is gone is `_charon`'s to tell."""
+        with suppress(DriverError):
+            await self._diagnosis.follow()
+        await asyncio.sleep(FIRST_RETRY)
+        await self._drivers.strongswan.reachable()
 
     async def _follow(self) -> None:
         await self._moved.wait()

@@ -22,6 +22,7 @@ from hubgw.drivers.netlink.xfrm import KernelSa
 from hubgw.drivers.nftables.driver import NftablesDriver
 from hubgw.drivers.strongswan.codec import ChildSa, IkeSa
 from hubgw.drivers.strongswan.driver import StrongswanDriver
+from hubgw.drivers.strongswan.faults import Fault
 from hubgw.plan.bgp import Nlri
 from hubgw.plan.diff import target
 from hubgw.plan.types import (
@@ -214,6 +215,7 @@ class FakeStrongswan:
         self.refuses_to_initiate = ""
         self.expected: tuple[Object, ...] = ()
         self.moved: asyncio.Queue[str | Exception] = asyncio.Queue()
+        self.failed: asyncio.Queue[Fault] = asyncio.Queue()
         self.back = asyncio.Event()
         self._failures: list[tuple[Key, str]] = []
 
@@ -287,6 +289,11 @@ class FakeStrongswan:
             if isinstance(moved, Exception):
                 raise moved
             yield moved
+
+    async def faults(self) -> AsyncIterator[Fault]:
+        self.reach.ask("faults")
+        while True:
+            yield await self.failed.get()
 
     def secrets(self) -> set[str]:
         return {obj.id for obj in self.objects.values() if isinstance(obj, IkeSecret)}

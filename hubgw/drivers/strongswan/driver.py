@@ -7,6 +7,7 @@ from pathlib import Path
 from hubgw.drivers.strongswan import codec
 from hubgw.drivers.strongswan.client import Client, Request, Session, connect, listen
 from hubgw.drivers.strongswan.codec import IkeSa
+from hubgw.drivers.strongswan.faults import Fault, Faults
 from hubgw.drivers.strongswan.ledger import Ledger
 from hubgw.names import Secret
 from hubgw.plan.types import Create, Delete, IkeConnection, IkeSecret, Object, Op, OpError, Update
@@ -93,6 +94,14 @@ class StrongswanDriver:
             for name in message:
                 if name != "up":
                     yield name
+
+    async def faults(self) -> AsyncIterator[Fault]:
+        """Yields why an IKE SA, or its child, came to nothing, as charon logs it. Raises DriverError when charon is
+        gone."""
+        heard = Faults()
+        async for kind, message in listen(self._path, ["log"]):
+            if kind and (fault := heard.hear(message)):
+                yield fault
 
     def _observe(self, session: Session) -> list[Object]:
         known = self._ledger.of(codec.started(session.stats()))

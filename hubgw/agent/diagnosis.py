@@ -1,0 +1,122 @@
+"""What charon said of an attempt that failed -> which tunnels it was, and what an operator is to change, and where."""
+
+import logging
+import re
+import time
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from hubgw.agent.journal import Journal
+from hubgw.agent.reconcile import Reconciler
+from hubgw.drivers.strongswan.driver import StrongswanDriver
+from hubgw.drivers.strongswan.faults import Fault, Why
+from hubgw.plan.types import IkeConnection, TunnelOf
+
+STRANGERS_EVERY: Final = 10.0  # seconds from one stranger that is told to the next: anybody can send a packet
+
+_LEGACY: Final = re.compile(r"SHA1|3DES|MODP_1024\b")
+
+
+class Diagnosis:
+    """Keeps the last error of each tunnel, and tells it once."""
+
+    def __init__(
+        self,
+        reconciler: Reconciler,
+        strongswan: StrongswanDriver,
+        journal: Journal,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._reconciler = reconciler
+        self._strongswan = strongswan
+        self._journal = journal
+        self._clock = clock
+        self._stranger_told = -STRANGERS_EVERY
+
+    async def follow(self) -> None:
+        """Takes in what charon logs, until it is gone. Raises DriverError."""
+        async for fault in self._strongswan.faults():
+            self.take(fault)
+
+    def take(self, fault: Fault) -> None:
+        """Takes in one failure."""
+        state = self._reconciler.state
+        connections = {obj.name: obj for obj in state.wanted if isinstance(obj, IkeConnection)}
+        known = False
+        for tunnel in self._concerned(fault):
+            known = True
+            if connection := connections.get(tunnel.name):
+                reason = words(fault, connection)
+                if state.last_errors.get(tunnel.name) != reason:
+                    state.last_errors[tunnel.name] = reason
+                    self._journal.record(
+                        "tunnel.failed", tunnel.connection, logging.WARNING, tunnel=tunnel.name, reason=reason
+                    )
+        now = self._clock()
+        if not known and fault.address and now >= self._stranger_told + STRANGERS_EVERY:
+            self._stranger_told = now
+            self._journal.record("ike.stranger", address=fault.address, reason="no connection leads to this address")
+
+    def _concerned(self, fault: Fault) -> Iterator[TunnelOf]:
+        """Yields the tunnel of a connection, or those that are down to whoever is at an address."""
+        state = self._reconciler.state
+        for tunnel in state.desired.plan.tunnels if state.desired else ():
+            at_address = fault.address == tunnel.remote_address and tunnel.nexthop not in state.up
+            if fault.connection == tunnel.name or (not fault.connection and at_address):
+                yield tunnel
+
+
+def words(fault: Fault, connection: IkeConnection) -> str:
+    """Returns why an attempt failed, and after a semicolon what to change at which end.
+
+    >>> words(Fault(Why.NO_ANSWER), IkeConnection("hgt1", 1, "a", "192.0.2.2", "a", "b", (), (), 10, 1, 1, 1))
+    'no answer from 192.0.2.2; is that the branch, is it up, and are UDP 500 and 4500 let through?'
+    """
+    about = fault.details
+    match fault.why:
+        case Why.NO_PROPOSAL:
+            received, configured = about.get("received", "nothing known"), about.get("configured", "none of it")
+            hint = "give both ends one suite (ipsecPolicies here)"
+            if _LEGACY.search(received):
+                hint += ", or allow legacyAlgorithms in the settings of the site"
+            return f"no algorithms in common: the branch offers {received}, the hub has {configured}; {hint}"
+        case Why.PROPOSALS_REFUSED:
+            offered = connection.esp_proposals if "established" in about else connection.proposals
+            hint = f"give both ends one suite (ipsecPolicies here), and IKEv{connection.version}"
+            return f"the branch takes none of what the hub offers ({', '.join(offered)}); {hint}"
+        case Why.NO_CONNECTION:
+            hint = "set the branch to that, or vpnConnectionProtocolType to what it speaks"
+            return f"the branch does not speak IKEv{connection.version}, which this connection has; {hint}"
+        case Why.UNKNOWN_IDENTITY:
+            return _identity(about.get("identity", ""), about.get("called", ""), connection)
+        case Why.OTHER_IDENTITY:
+            hint = "set its own identity, or remoteIdentity in the settings of the link"
+            return f"the branch that answers does not call itself {connection.remote_id}; {hint}"
+        case Why.WRONG_KEY:
+            return "the branch has another preshared key; give both ends the same (hubgw show connection --show-key)"
+        case Why.AUTHENTICATION_REFUSED:
+            hint = "its log says which; give both ends one sharedKey, and the branch the hub's identity"
+            return f"the branch has another preshared key, or knows no hub called {connection.local_id}; {hint}"
+        case Why.UNREADABLE:
+            hint = "give both ends the same (hubgw show connection --show-key)"
+            return f"what the branch encrypts cannot be read, as with another preshared key; {hint}"
+        case Why.SELECTORS:
+            wanted = f" ({about['wanted']})" if "wanted" in about else ""
+            hint = "set the branch to 0.0.0.0/0 both ways, routes select"
+            return f"the branch asks for traffic selectors that the hub does not have{wanted}; {hint}"
+        case Why.SELECTORS_REFUSED:
+            hint = "set the branch to that, routes select"
+            return f"the branch does not take the traffic selectors 0.0.0.0/0 both ways; {hint}"
+        case Why.NO_ANSWER:
+            hint = "is that the branch, is it up, and are UDP 500 and 4500 let through?"
+            return f"no answer from {connection.remote_address}; {hint}"
+        case Why.AGGRESSIVE:
+            return "the branch uses aggressive mode, which lets anybody guess at the preshared key; set it to main mode"
+
+
+def _identity(identity: str, called: str, connection: IkeConnection) -> str:
+    if identity == connection.remote_id and called:
+        hint = "give the branch that for the identity of its peer"
+        return f"the branch takes the hub for {called}, and it is {connection.local_id}; {hint}"
+    hint = "set its own identity, or remoteIdentity in the settings of the link"
+    return f"the branch calls itself {identity or 'nothing'}, and is {connection.remote_id} here; {hint}"

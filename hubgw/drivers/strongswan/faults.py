@@ -1,0 +1,117 @@
+"""What charon logs of IKE SAs -> why one came to nothing. No I/O.
+
+Of all that VICI tells, `log` events alone have the reasons; they are joined by the IKE SA's unique id. Before charon
+has chosen a connection, who speaks is known by address alone.
+"""
+
+import re
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import Any, Final
+
+from hubgw.names import is_ours
+
+_REMEMBERED: Final = 4096  # IKE SAs of which something was heard
+_LONGEST: Final = 1024  # characters of what a peer sent that are told on
+
+
+class Why(Enum):
+    """Why an IKE SA, or its child, came to nothing."""
+
+    NO_PROPOSAL = auto()  # nothing of what the branch offers is configured here
+    PROPOSALS_REFUSED = auto()  # the branch takes nothing of what is offered
+    NO_CONNECTION = auto()  # no connection for these addresses
+    UNKNOWN_IDENTITY = auto()  # the branch calls itself what no connection knows
+    OTHER_IDENTITY = auto()  # the branch that answers calls itself something else
+    WRONG_KEY = auto()  # the branch proves another key
+    AUTHENTICATION_REFUSED = auto()  # the branch does not believe the hub, or does not know it
+    UNREADABLE = auto()  # IKEv1: what was encrypted with a key from the preshared one cannot be read
+    SELECTORS = auto()  # the branch asks for traffic that the hub's selectors leave out
+    SELECTORS_REFUSED = auto()  # and the other way around
+    NO_ANSWER = auto()
+    AGGRESSIVE = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One failure: of a connection, or of whoever is at an address. `details` are charon's words for what differs."""
+
+    why: Why
+    connection: str = ""
+    address: str = ""
+    details: Mapping[str, str] = field(default_factory=dict)
+
+
+_BEGINS: Final = (
+    re.compile(r"(?P<address>[0-9.]+) is initiating an? (?:\w+ Mode )?IKE_SA"),
+    re.compile(r"initiating (?:\w+ Mode )?IKE_SA \S+ to (?P<address>[0-9.]+)"),
+)
+_NOTED: Final = (
+    re.compile(r"received proposals: (?P<received>.+)"),
+    re.compile(r"configured proposals: (?P<configured>.+)"),
+    # IKEv1's has no identity that the hub is called by.
+    re.compile(r"looking for .*peer configs matching [0-9.]+(?:\[(?P<called>.*)\])?\.\.\.[0-9.]+\[(?P<identity>.*)\]"),
+    re.compile(r"IKE_SA \S+ (?P<established>established) between"),
+)
+_REASONS: Final = (
+    (Why.NO_PROPOSAL, re.compile(r"received proposals unacceptable|no (?:acceptable |matching )?proposal found")),
+    (Why.PROPOSALS_REFUSED, re.compile(r"received NO_PROPOSAL_CHOSEN (?:notify|error)")),
+    (Why.NO_CONNECTION, re.compile(r"no IKE config found for [0-9.]+\.\.\.(?P<address>[0-9.]+)")),
+    (Why.UNKNOWN_IDENTITY, re.compile(r"no (?:matching )?peer config found")),
+    (Why.OTHER_IDENTITY, re.compile(r"constraint check failed: identity '.*' required")),
+    (Why.WRONG_KEY, re.compile(r"tried \d+ shared keys? for '.*' - '.*', but MAC mismatched")),
+    (Why.AUTHENTICATION_REFUSED, re.compile(r"received AUTHENTICATION_FAILED (?:notify|error)")),
+    (Why.UNREADABLE, re.compile(r"message parsing failed")),
+    (Why.SELECTORS, re.compile(r"traffic selectors (?P<wanted>.+) unacceptable|no matching CHILD_SA config found")),
+    (Why.SELECTORS_REFUSED, re.compile(r"received (?:TS_UNACCEPTABLE|INVALID_ID_INFORMATION) (?:notify|error)")),
+    (Why.NO_ANSWER, re.compile(r"giving up after \d+ retransmits")),
+    (Why.AGGRESSIVE, re.compile(r"Aggressive Mode PSK disabled for security reasons")),
+)
+
+
+@dataclass(slots=True)
+class _Attempt:
+    address: str = ""
+    noted: dict[str, str] = field(default_factory=dict)
+
+
+class Faults:
+    """What was heard of each IKE SA, and what that means."""
+
+    def __init__(self) -> None:
+        self._attempts: OrderedDict[int, _Attempt] = OrderedDict()
+
+    def hear(self, message: Mapping[str, Any]) -> Fault | None:
+        """Takes a `log` event; returns the failure that it tells."""
+        name, text = _text(message.get("ikesa-name")), _text(message.get("msg"))
+        number = _text(message.get("ikesa-uniqueid"))
+        attempt = self._attempt(int(number)) if number.isdigit() else _Attempt()
+        for begins in _BEGINS:
+            if found := begins.match(text):
+                attempt.address = found["address"]
+                return None
+        for notes in _NOTED:
+            if found := notes.match(text):
+                attempt.noted |= {key: value for key, value in found.groupdict().items() if value is not None}
+                return None
+        for why, reason in _REASONS:
+            if found := reason.match(text):
+                told = {key: value for key, value in found.groupdict().items() if value is not None}
+                address = told.pop("address", attempt.address)
+                connection = name if is_ours(name) else ""
+                return Fault(why, connection, address, attempt.noted | told) if connection or address else None
+        return None
+
+    def _attempt(self, number: int) -> _Attempt:
+        attempt = self._attempts.setdefault(number, _Attempt())
+        self._attempts.move_to_end(number)
+        if len(self._attempts) > _REMEMBERED:
+            self._attempts.popitem(last=False)
+        return attempt
+
+
+def _text(value: object) -> str:
+    text = value.decode(errors="replace") if isinstance(value, bytes) else ""
+    return "".join(letter if letter.isprintable() else " " for letter in text[:_LONGEST])

@@ -1,0 +1,59 @@
+"""Failures are kept by tunnel, told once, and forgotten when it is up; strangers are told now and then."""
+
+from pathlib import Path
+
+from hubgw.agent.diagnosis import STRANGERS_EVERY, Diagnosis
+from hubgw.drivers.strongswan.faults import Fault, Why
+from tests.unit.agent.bgp import with_tunnels
+from tests.unit.agent.rig import Rig, run
+
+ADDRESS = "192.0.2.2"
+SAYS = f"no answer from {ADDRESS}; is that the branch, is it up, and are UDP 500 and 4500 let through?"
+
+
+def diagnosis(rig: Rig) -> Diagnosis:
+    return Diagnosis(rig.reconciler, rig.machine.strongswan, rig.journal, rig.clock)  # type: ignore[arg-type]
+
+
+def test_a_failure_is_told_once_and_goes_when_the_tunnel_is_up(tmp_path: Path) -> None:
+    async def case() -> None:
+        rig = await with_tunnels(tmp_path)
+        told = diagnosis(rig)
+        rig.machine.take_down("hgt1")
+        await rig.reconciler.follow()
+        for _ in range(2):
+            told.take(Fault(Why.NO_ANSWER, "hgt1"))
+        assert rig.reconciler.state.last_errors == {"hgt1": SAYS}
+        assert rig.events("tunnel.failed") == [f"tunnel=hgt1 reason='{SAYS}'"]
+        told.take(Fault(Why.WRONG_KEY, "hgt1"))
+        assert len(rig.events("tunnel.failed")) == 2
+        rig.machine.bring_up("hgt1")
+        await rig.reconciler.follow()
+        assert rig.reconciler.state.last_errors == {}
+
+    run(case())
+
+
+def test_who_is_known_by_address_alone_is_each_tunnel_there_that_is_down(tmp_path: Path) -> None:
+    async def case() -> None:
+        rig = await with_tunnels(tmp_path)
+        rig.machine.take_down("hgt2")
+        await rig.reconciler.follow()
+        diagnosis(rig).take(Fault(Why.NO_ANSWER, "", ADDRESS))
+        assert set(rig.reconciler.state.last_errors) == {"hgt2"}
+
+    run(case())
+
+
+def test_strangers_are_told_now_and_then(tmp_path: Path) -> None:
+    async def case() -> None:
+        rig = await with_tunnels(tmp_path)
+        told = diagnosis(rig)
+        for number in range(100):
+            told.take(Fault(Why.NO_CONNECTION, "", f"203.0.113.{number}"))
+        assert rig.events("ike.stranger") == ["address=203.0.113.0 reason='no connection leads to this address'"]
+        rig.clock.now += STRANGERS_EVERY
+        told.take(Fault(Why.NO_CONNECTION, "", "203.0.113.7"))
+        assert len(rig.events("ike.stranger")) == 2
+
+    run(case())

@@ -1,0 +1,172 @@
+"""charon's log of one attempt -> why it failed, and what an operator reads. The lines are charon 6.0.1's own."""
+
+import pytest
+
+from hubgw.agent.diagnosis import words
+from hubgw.drivers.strongswan.faults import Fault, Faults, Why
+from hubgw.plan.types import IkeConnection
+
+INIT = "192.0.2.6 is initiating an IKE_SA"
+MAIN = "192.0.2.6 is initiating a Main Mode IKE_SA"
+OLD = "received proposals: IKE:AES_CBC_128/HMAC_SHA1_96/PRF_HMAC_SHA1/MODP_1024"
+OURS = "configured proposals: IKE:AES_GCM_16_256/PRF_HMAC_SHA2_384/ECP_384"
+UP = "IKE_SA hgt3[16] established between 198.51.100.10[198.51.100.10]...192.0.2.6[192.0.2.6]"
+PROPOSED = "received proposals: ESP:AES_CBC_256/HMAC_SHA2_256_128/NO_EXT_SEQ"
+MATCHING = "looking for peer configs matching 198.51.100.10[{}]...192.0.2.6[{}]"
+HERE = "hubgw show connection --show-key"
+LINK = "set its own identity, or remoteIdentity in the settings of the link"
+SUITE = "give both ends one suite (ipsecPolicies here)"
+
+CASES: list[tuple[list[tuple[str, str]], Why, str]] = [
+    (
+        [("", INIT), ("", OLD), ("", OURS), ("", "received proposals unacceptable")],
+        Why.NO_PROPOSAL,
+        "no algorithms in common: the branch offers IKE:AES_CBC_128/HMAC_SHA1_96/PRF_HMAC_SHA1/MODP_1024, the hub has "
+        f"IKE:AES_GCM_16_256/PRF_HMAC_SHA2_384/ECP_384; {SUITE}, or allow legacyAlgorithms in the settings of the site",
+    ),
+    (
+        [("", MAIN), ("", OLD), ("", OURS), ("", "no proposal found")],
+        Why.NO_PROPOSAL,
+        "no algorithms in common: the branch offers IKE:AES_CBC_128/HMAC_SHA1_96/PRF_HMAC_SHA1/MODP_1024, the hub has "
+        f"IKE:AES_GCM_16_256/PRF_HMAC_SHA2_384/ECP_384; {SUITE}, or allow legacyAlgorithms in the settings of the site",
+    ),
+    (
+        [("", INIT), ("hgt3", UP), ("hgt3", PROPOSED), ("hgt3", OURS), ("hgt3", "no acceptable proposal found")],
+        Why.NO_PROPOSAL,
+        "no algorithms in common: the branch offers ESP:AES_CBC_256/HMAC_SHA2_256_128/NO_EXT_SEQ, the hub has "
+        f"IKE:AES_GCM_16_256/PRF_HMAC_SHA2_384/ECP_384; {SUITE}",
+    ),
+    (
+        [("hgt3", UP), ("hgt3", "no matching proposal found, sending NO_PROPOSAL_CHOSEN")],
+        Why.NO_PROPOSAL,
+        f"no algorithms in common: the branch offers nothing known, the hub has none of it; {SUITE}",
+    ),
+    (
+        [("hgt3", "initiating IKE_SA hgt3[9] to 192.0.2.6"), ("hgt3", "received NO_PROPOSAL_CHOSEN notify error")],
+        Why.PROPOSALS_REFUSED,
+        f"the branch takes none of what the hub offers (ike1, ike2); {SUITE}, and IKEv2",
+    ),
+    (
+        [("hgt3", UP), ("hgt3", "received NO_PROPOSAL_CHOSEN notify, no CHILD_SA built")],
+        Why.PROPOSALS_REFUSED,
+        f"the branch takes none of what the hub offers (esp1); {SUITE}, and IKEv2",
+    ),
+    (
+        [("", "no IKE config found for 198.51.100.10...192.0.2.6, sending NO_PROPOSAL_CHOSEN")],
+        Why.NO_CONNECTION,
+        "the branch does not speak IKEv2, which this connection has; set the branch to that, or "
+        "vpnConnectionProtocolType to what it speaks",
+    ),
+    (
+        [("", INIT), ("", MATCHING.format("198.51.100.10", "a.example")), ("", "no matching peer config found")],
+        Why.UNKNOWN_IDENTITY,
+        f"the branch calls itself a.example, and is 192.0.2.6 here; {LINK}",
+    ),
+    (
+        [
+            ("", MAIN),
+            ("", "looking for pre-shared key peer configs matching 198.51.100.10...192.0.2.6[a.example]"),
+            ("", "no peer config found"),
+        ],
+        Why.UNKNOWN_IDENTITY,
+        f"the branch calls itself a.example, and is 192.0.2.6 here; {LINK}",
+    ),
+    (
+        [("", INIT), ("", MATCHING.format("198.51.100.90", "192.0.2.6")), ("", "no matching peer config found")],
+        Why.UNKNOWN_IDENTITY,
+        "the branch takes the hub for 198.51.100.90, and it is 198.51.100.10; give the branch that for the identity of "
+        "its peer",
+    ),
+    (
+        [("hgt3", "constraint check failed: identity '192.0.2.6' required ")],
+        Why.OTHER_IDENTITY,
+        f"the branch that answers does not call itself 192.0.2.6; {LINK}",
+    ),
+    (
+        [("hgt3", "tried 2 shared keys for '198.51.100.10' - '192.0.2.6', but MAC mismatched")],
+        Why.WRONG_KEY,
+        f"the branch has another preshared key; give both ends the same ({HERE})",
+    ),
+    (
+        [("hgt3", "received AUTHENTICATION_FAILED notify error")],
+        Why.AUTHENTICATION_REFUSED,
+        "the branch has another preshared key, or knows no hub called 198.51.100.10; its log says which; give both "
+        "ends one sharedKey, and the branch the hub's identity",
+    ),
+    (
+        [("", MAIN), ("", "could not decrypt payloads"), ("", "message parsing failed")],
+        Why.UNREADABLE,
+        f"what the branch encrypts cannot be read, as with another preshared key; give both ends the same ({HERE})",
+    ),
+    (
+        [("hgt3", "traffic selectors 10.99.0.0/24 === 10.2.0.0/24 unacceptable")],
+        Why.SELECTORS,
+        "the branch asks for traffic selectors that the hub does not have (10.99.0.0/24 === 10.2.0.0/24); set the "
+        "branch to 0.0.0.0/0 both ways, routes select",
+    ),
+    (
+        [("hgt3", "received TS_UNACCEPTABLE notify, no CHILD_SA built")],
+        Why.SELECTORS_REFUSED,
+        "the branch does not take the traffic selectors 0.0.0.0/0 both ways; set the branch to that, routes select",
+    ),
+    (
+        [("hgt3", "giving up after 2 retransmits")],
+        Why.NO_ANSWER,
+        "no answer from 192.0.2.6; is that the branch, is it up, and are UDP 500 and 4500 let through?",
+    ),
+    (
+        [("", MAIN.replace("Main", "Aggressive")), ("", "Aggressive Mode PSK disabled for security reasons")],
+        Why.AGGRESSIVE,
+        "the branch uses aggressive mode, which lets anybody guess at the preshared key; set it to main mode",
+    ),
+]
+
+CONNECTION = IkeConnection(
+    "hgt3", 3, "198.51.100.10", "192.0.2.6", "198.51.100.10", "192.0.2.6", ("ike1", "ike2"), ("esp1",), 10, 1, 1, 1
+)
+
+
+def hear(faults: Faults, lines: list[tuple[str, str]], number: int = 16) -> list[Fault]:
+    said = [
+        {"group": b"IKE", "level": b"1", "ikesa-name": (name or "(unnamed)").encode(), "msg": text.encode()}
+        | {"ikesa-uniqueid": str(number).encode()}
+        for name, text in lines
+    ]
+    return [fault for one in said if (fault := faults.hear(one))]
+
+
+@pytest.mark.parametrize(("lines", "why", "text"), CASES)
+def test_each_failure_in_words(lines: list[tuple[str, str]], why: Why, text: str) -> None:
+    (fault,) = hear(Faults(), lines)
+    assert (fault.why, fault.connection or fault.address) == (why, lines[-1][0] or "192.0.2.6")
+    assert words(fault, CONNECTION) == text
+
+
+def test_every_failure_has_a_case() -> None:
+    assert {why for _, why, _ in CASES} == set(Why)
+
+
+def test_what_was_heard_of_one_is_not_said_of_another() -> None:
+    faults = Faults()
+    hear(faults, [("", INIT), ("", OLD)], 1)
+    (fault,) = hear(faults, [("", INIT), ("", "received proposals unacceptable")], 2)
+    assert "received" not in fault.details
+    (fault,) = hear(faults, [("", "received proposals unacceptable")], 1)
+    assert fault.details["received"].startswith("IKE:AES_CBC_128")
+
+
+@pytest.mark.parametrize("text", ["received proposals unacceptable", "selected peer config 'hgt3'", ""])
+def test_what_is_of_nobody_or_no_failure_is_passed_over(text: str) -> None:
+    assert hear(Faults(), [("", text)]) == []
+
+
+def test_what_a_peer_says_is_bounded_and_printable() -> None:
+    faults = Faults()
+    identity = "\x1b[2J" + "x" * 5000
+    (fault,) = hear(
+        faults, [("", INIT), ("", MATCHING.format("h", identity + "]")), ("", "no matching peer config found")]
+    )
+    assert len(str(fault.details)) < 2000 and "\x1b" not in str(fault.details)
+    for number in range(10_000):
+        hear(faults, [("", INIT)], number)
+    assert len(faults._attempts) <= 4096
