@@ -61,8 +61,8 @@ class Diagnosis:
         """Yields the tunnel of a connection, or those that are down to whoever is at an address."""
         state = self._reconciler.state
         for tunnel in state.desired.plan.tunnels if state.desired else ():
-            at_address = fault.address == tunnel.remote_address and tunnel.nexthop not in state.up
-            if fault.connection == tunnel.name or (not fault.connection and at_address):
+            between = fault.address == tunnel.remote_address and fault.local in {"", tunnel.local_address}
+            if fault.connection == tunnel.name or (not fault.connection and between and tunnel.nexthop not in state.up):
                 yield tunnel
 
 

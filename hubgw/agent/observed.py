@@ -6,8 +6,11 @@ from hubgw.agent.desired import Desired
 from hubgw.agent.live import states, summary
 from hubgw.agent.reconcile import Counters, State
 from hubgw.agent.service import Connection, Provisioning, ResourceStatus, RouteStatus, TunnelStatus
+from hubgw.drivers.strongswan.codec import ChildSa
 from hubgw.plan.types import TABLES, Group, Object, Plan, Route, Tiers, Tunnels, Vrf, tunnel_interface
 from hubgw.plan.words import via
+
+ALL_TRAFFIC = "0.0.0.0/0 === 0.0.0.0/0"
 
 _SESSIONS = frozenset({"strongswan", "exabgp"})
 """The drivers that only connections need."""
@@ -45,7 +48,7 @@ def tunnel_statuses(plan: Plan, state: State, counters: Counters) -> Iterator[Tu
     now = states(plan.tunnels, state.sas, state.up)
     children = state.sas.children
     for tunnel in plan.tunnels:
-        _, child = children.get(tunnel.name, (None, None))
+        ike, child = children.get(tunnel.name, (None, None))
         yield TunnelStatus(
             name=tunnel.name,
             connection=tunnel.connection,
@@ -64,8 +67,19 @@ def tunnel_statuses(plan: Plan, state: State, counters: Counters) -> Iterator[Tu
             packets_out=child.packets_out if child else 0,
             spoofed=counters.spoofed.get(tunnel.name, 0),
             cipher=child.cipher if child else "",
-            last_error=state.last_errors.get(tunnel.name, ""),
+            ike_version=ike.version if ike else 0,
+            ike_cipher=ike.cipher if ike else "",
+            selectors=child.selectors if child else "",
+            last_error=state.last_errors.get(tunnel.name, "") or narrowed(child),
         )
+
+
+def narrowed(child: ChildSa | None) -> str:
+    """Returns what is amiss where the branch made the traffic selectors narrower: its SAs carry nothing else."""
+    if child is None or child.selectors in {"", ALL_TRAFFIC}:
+        return ""
+    hint = "set it to 0.0.0.0/0 both ways, routes select"
+    return f"the branch narrowed the traffic selectors to {child.selectors}; {hint}"
 
 
 def route_statuses(plan: Plan, seen: Iterable[Object]) -> Iterator[RouteStatus]:

@@ -85,7 +85,8 @@ class TunnelStatus:
 
     `name` is the interface's; `connection` and `site` are full ids; `link` is the vpnSiteLink's name. `since` is when
     it came into this state, in epoch seconds. SPIs are in hexadecimal, empty while there is none. `spoofed` counts
-    packets dropped for an inner source that the site may not use.
+    packets dropped for an inner source that the site may not use. `selectors` are the traffic selectors that both ends
+    agreed on, the hub's first.
     """
 
     name: str
@@ -105,6 +106,9 @@ class TunnelStatus:
     packets_out: int = 0
     spoofed: int = 0
     cipher: str = ""
+    ike_version: int = 0
+    ike_cipher: str = ""
+    selectors: str = ""
     last_error: str = ""
 
 

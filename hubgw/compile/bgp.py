@@ -54,6 +54,12 @@ class _Session:
     def nexthops(self) -> tuple[int, ...]:
         return tuple(sorted(tunnel.nexthop for tunnel in self.tunnels))
 
+    @property
+    def weights(self) -> tuple[int, ...]:
+        """The weight of each nexthop; empty where none has any."""
+        weights = {tunnel.nexthop: tunnel.weight for tunnel in self.tunnels}
+        return tuple(weights[nexthop] for nexthop in self.nexthops) if any(weights.values()) else ()
+
 
 def compile_bgp(draft: Draft, scope: Scope, secret_key: bytes) -> None:
     """Writes every hosted hub's route table, and the speakers and sessions of those with BGP; the tunnels are there."""
@@ -170,6 +176,7 @@ def _compile_session(draft: Draft, scope: Scope, hosted: HostedHub, session: _Se
             link=peer.links[0].name if len(peer.links) == 1 else "",
             instance=session.instance,
             internet_security=session.connection.properties.enable_internet_security,
+            weights=session.weights,
         )
     )
 

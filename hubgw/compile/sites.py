@@ -10,16 +10,16 @@ from hubgw.compile.ike import compile_ike, compile_secret
 from hubgw.compile.mtu import tunnel_mtu
 from hubgw.compile.scope import HostedHub, Scope
 from hubgw.compile.suites import suites
-from hubgw.plan.types import Element, Group, Nexthop, Route, Tiers, Tunnel, TunnelOf, Tunnels, tunnel_interface
+from hubgw.plan.types import Element, Group, Nexthop, Route, Tiers, Tunnel, TunnelOf, Tunnels
 from hubgw.resources.connection import Terms, VpnConnection
 from hubgw.resources.node import GatewayInstance
 
 
 @dataclass(frozen=True, slots=True)
 class _Path:
-    """The way to a site over one connection; a lower priority is preferred where two sites announce one prefix."""
+    """The way to a site over tunnels of one connection and weight; a lower order is preferred."""
 
-    priority: int
+    order: tuple[int, int]  # the site's priority, and the weight, which the greater is the better
     nexthops: tuple[int, ...]
     owners: tuple[str, ...]
 
@@ -30,24 +30,27 @@ def compile_sites(draft: Draft, scope: Scope, secret_key: bytes) -> None:
         paths: dict[IPv4Network | IPv6Network, list[_Path]] = {}
         for connection in hosted.connections:
             site = scope.site_of(connection)
-            nexthops = _compile_connection(draft, scope, hosted, connection, secret_key)
-            if nexthops:
-                path = _Path(scope.inventory.priority(site) or 0, tuple(sorted(nexthops)), (connection.id, site.id))
-                _compile_siblings(draft, hosted, path)
-                for prefix in site.properties.address_space.address_prefixes:
-                    paths.setdefault(prefix, []).append(path)
+            tunnels = _compile_connection(draft, scope, hosted, connection, secret_key)
+            of = (connection.id, site.id)
+            _compile_siblings(draft, hosted, tunnels, of)
+            ways = [
+                _Path((scope.inventory.priority(site) or 0, -weight), _nexthops(tunnels, weight), of)
+                for weight in {tunnel.weight for tunnel in tunnels}
+            ]
+            for prefix in site.properties.address_space.address_prefixes:
+                paths.setdefault(prefix, []).extend(ways)
         for prefix, ways in paths.items():
-            ways.sort(key=lambda path: path.priority)
+            ways.sort(key=lambda path: path.order)
             tiers: Tiers = tuple(path.nexthops for path in ways)
-            owners = tuple(owner for path in ways for owner in path.owners)
+            owners = tuple(dict.fromkeys(owner for path in ways for owner in path.owners))
             draft.add(Group(tiers), *owners)
             draft.add(Route(hosted.table, prefix, Tunnels(tiers)), *owners)
 
 
 def _compile_connection(
     draft: Draft, scope: Scope, hosted: HostedHub, connection: VpnConnection, secret_key: bytes
-) -> list[int]:
-    nexthops = []
+) -> list[TunnelOf]:
+    tunnels = []
     site = scope.site_of(connection)
     for terms in connection.terms(site):
         link = terms.link
@@ -71,20 +74,24 @@ def _compile_connection(
                 draft.add(Element("initiator_only", (tunnel.remote_address, tunnel.local_address)), *owners)
             draft.add(compile_secret(tunnel.name, remote_id, terms.shared_key, secret_key), *owners)
             draft.add(compile_ike(tunnel, terms, chosen, local_id, remote_id), *owners)
-            nexthops.append(tunnel.nexthop)
-    return nexthops
+            tunnels.append(tunnel)
+    return tunnels
 
 
-def _compile_siblings(draft: Draft, hosted: HostedHub, path: _Path) -> None:
+def _nexthops(tunnels: list[TunnelOf], weight: int) -> tuple[int, ...]:
+    return tuple(sorted(tunnel.nexthop for tunnel in tunnels if tunnel.weight == weight))
+
+
+def _compile_siblings(draft: Draft, hosted: HostedHub, tunnels: list[TunnelOf], owners: tuple[str, ...]) -> None:
     """Has each of a site's tunnels accept what is routed through the others.
 
     Which of them a packet takes is its sender's choice, and a branch may have moved later, or earlier, than the hub.
     """
-    tunnels = [tunnel_interface(nexthop) for nexthop in path.nexthops]
-    for tunnel in tunnels:
-        draft.add(Element("vrf_mark", (tunnel,), str(hosted.mark)), *path.owners)
-    for pair in permutations(tunnels, 2):
-        draft.add(Element("siblings", pair), *path.owners)
+    names = sorted((tunnel.name for tunnel in tunnels), key=lambda name: (len(name), name))
+    for name in names:
+        draft.add(Element("vrf_mark", (name,), str(hosted.mark)), *owners)
+    for pair in permutations(names, 2):
+        draft.add(Element("siblings", pair), *owners)
 
 
 def _tunnel(scope: Scope, connection: VpnConnection, terms: Terms, instance: GatewayInstance) -> TunnelOf:
@@ -99,5 +106,6 @@ def _tunnel(scope: Scope, connection: VpnConnection, terms: Terms, instance: Gat
         instance=instance.instance,
         local_address=str(instance.private_address or instance.public_address),
         remote_address=str(link.ip_address),
+        weight=terms.weight,
         initiates=terms.mode != "ResponderOnly",
     )

@@ -92,6 +92,7 @@ class Attributes:
 class PeerOf:
     """A BGP session, and what a route from it means: `nexthops` are the nexthop ids of the tunnels that it rides.
 
+    Of those that are up, the ones of the greatest weight are used; `weights` has that of each nexthop, or is empty.
     `site`, `connection` and `link` are the full id of the vpnSite, of the vpnConnection, and the link's name ("" where
     the session rides several links).
     """
@@ -107,6 +108,7 @@ class PeerOf:
     link: str
     instance: int
     internet_security: bool = False  # a default route is announced to it
+    weights: tuple[int, ...] = ()
 
     @property
     def key(self) -> PeerKey:

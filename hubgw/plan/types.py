@@ -413,6 +413,7 @@ class TunnelOf:
     instance: int
     local_address: str
     remote_address: str
+    weight: int = 0  # routingWeight: of a site's tunnels that are up, those of the greatest are used
     initiates: bool = True  # whether the hub brings it up; else it waits for the branch
 
 

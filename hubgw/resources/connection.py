@@ -15,6 +15,7 @@ from hubgw.resources.site import MAX_LINKS, Link, Name, VpnSite
 
 DpdTimeout = Annotated[int, Field(ge=20, le=3600)]
 Protocol = Literal["IKEv2", "IKEv1"]
+Weight = Annotated[int, Field(ge=0, le=32_000)]
 Mode = Literal["Default", "ResponderOnly", "InitiatorOnly"]
 IpsecPolicies = Annotated[tuple[IpsecPolicy, ...], Lenient, Field(max_length=1)]
 
@@ -38,7 +39,7 @@ class VpnLinkConnectionProperties(Model):
     """What is absent is the connection's."""
 
     vpn_site_link: LinkRef
-    routing_weight: int = 0
+    routing_weight: Weight | None = None
     vpn_link_connection_mode: Mode = "Default"
     vpn_connection_protocol_type: Protocol | None = None
     connection_bandwidth: int | None = None
@@ -61,7 +62,7 @@ class VpnConnectionProperties(Model):
     """No link connection means every link of the site, with the connection's own key."""
 
     remote_vpn_site: SiteRef
-    routing_weight: int = 0
+    routing_weight: Weight = 0
     dpd_timeout_seconds: DpdTimeout | None = None
     vpn_connection_protocol_type: Protocol = "IKEv2"
     connection_bandwidth: int | None = None
@@ -96,7 +97,8 @@ def _with_full_link(item: Any, site: Ref) -> Any:
 class Terms:
     """What holds on one link of a connection: what its link connection says, and else the connection.
 
-    `version` is that of IKE; `index` that of the link connection, None where there is none.
+    `version` is that of IKE; of several links those of the greatest `weight` are used; `index` is that of the link
+    connection, None where there is none.
     """
 
     link: Link
@@ -105,6 +107,7 @@ class Terms:
     dpd_timeout_seconds: int | None
     version: int
     mode: Mode
+    weight: int
     policy: IpsecPolicy | None
 
 
@@ -137,6 +140,7 @@ class VpnConnection(Resource):
             dpd_timeout_seconds=whole.dpd_timeout_seconds if timeout is None else timeout,
             version=1 if protocol == "IKEv1" else 2,
             mode=own.vpn_link_connection_mode if own else "Default",
+            weight=whole.routing_weight if own is None or own.routing_weight is None else own.routing_weight,
             policy=next(iter((own and own.ipsec_policies) or whole.ipsec_policies), None),
         )
 

@@ -61,7 +61,7 @@ _POLICY: Final = Group(
     }
 )
 _TUNNEL: Final[Mapping[str, Rule]] = {
-    "routingWeight": Only(0),
+    "routingWeight": DONE,
     "dpdTimeoutSeconds": DONE,
     "connectionStatus": READ_ONLY,
     "vpnConnectionProtocolType": DONE,

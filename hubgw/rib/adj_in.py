@@ -14,10 +14,23 @@ class AdjRibIn:
     """Adj-RIB-In of a peer. All of `paths` is there to be shown; what is in `refused` (by reason) is not used.
 
     `unconfirmed` are the prefixes that End-of-RIB sweeps. `live` are the nexthop ids of the peer's tunnels that are up,
-    `group` those of them that its routes take when they have no rival (None: no tunnel is up).
+    `used` those of them of the greatest `weight`, and `group` what its routes take when they have no rival (None: no
+    tunnel is up).
     """
 
-    __slots__ = ("_judged", "alone", "group", "key", "live", "of", "paths", "refused", "unconfirmed")
+    __slots__ = (
+        "_judged",
+        "alone",
+        "group",
+        "key",
+        "live",
+        "of",
+        "paths",
+        "refused",
+        "unconfirmed",
+        "used",
+        "weight",
+    )
 
     def __init__(self, of: PeerOf, up: Set[int]) -> None:
         self.of = of
@@ -27,6 +40,8 @@ class AdjRibIn:
         self.unconfirmed: set[Nlri] = set()
         self.alone = (self,)
         self.live: tuple[int, ...] = ()
+        self.used: tuple[int, ...] = ()
+        self.weight = 0
         self.group: tuple[int, ...] | None = None
         self._judged: dict[bytes, Path] = {}
         self.set_up(up)
@@ -37,6 +52,9 @@ class AdjRibIn:
         if live == self.live:
             return False
         self.live = live
+        weights = dict(zip(self.of.nexthops, self.of.weights, strict=False))
+        self.weight = max([weights.get(nexthop, 0) for nexthop in live], default=0)
+        self.used = tuple([nexthop for nexthop in live if weights.get(nexthop, 0) == self.weight])
         self.group = spread(self.alone) or None
         return True
 

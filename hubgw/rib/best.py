@@ -15,10 +15,10 @@ Rank = tuple[int, int, int]
 
 
 class Way(Protocol):
-    """Where paths lead: nexthop ids of tunnels that are up, sorted."""
+    """Where paths lead: nexthop ids of the tunnels to use, sorted."""
 
     @property
-    def live(self) -> Sequence[int]: ...
+    def used(self) -> Sequence[int]: ...
 
 
 def rank(preference: Preference, path_length: int, express_route: bool = False, remote: bool = False) -> Rank:
@@ -47,5 +47,5 @@ def rank(preference: Preference, path_length: int, express_route: bool = False, 
 
 def spread(ways: Iterable[Way]) -> tuple[int, ...]:
     """Returns the nexthop ids that packets are spread over, sorted: of more than eight those of the first ways."""
-    nexthops = dict.fromkeys(nexthop for way in ways for nexthop in way.live)
+    nexthops = dict.fromkeys(nexthop for way in ways for nexthop in way.used)
     return tuple(sorted(islice(nexthops, MAX_NEXTHOPS)))

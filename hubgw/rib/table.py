@@ -201,7 +201,9 @@ class Table:
         if not usable or prefix in self.policy.statics:
             return _NOBODY
         least = min([holder.paths[prefix].rank for holder in usable])
-        return tuple([holder for holder in usable if holder.paths[prefix].rank == least])
+        best = [holder for holder in usable if holder.paths[prefix].rank == least]
+        weight = max([holder.weight for holder in best])
+        return tuple([holder for holder in best if holder.weight == weight])
 
     def _announcement(self, prefix: Nlri, best: tuple[AdjRibIn, ...]) -> Out | None:
         """Returns the first of the best paths as it is announced.

@@ -37,6 +37,7 @@ class Case:
     mtu: int
     policy: str = ""
     legacy: bool = False
+    branch_starts: bool = False
 
     def resources(self, mode: str = "Default") -> str:
         legacy = str(self.legacy).lower()
@@ -51,7 +52,9 @@ _OLD = "ipsecEncryption: DES3, ipsecIntegrity: SHA1, ikeEncryption: DES3, ikeInt
 CASES = {
     "IKEv2, hubgw's own choice": Case(Suite(), "rfc4106(gcm(aes))", 1422),
     "IKEv1, hubgw's own choice": Case(Suite(1, "aes256-sha256-modp2048", "aes256-sha256"), "cbc(aes)", 1422),
-    "IKEv1 with PFS": Case(Suite(1, "aes256-sha384-ecp384", "aes256gcm16-ecp384"), "rfc4106(gcm(aes))", 1422),
+    "IKEv1 with PFS": Case(
+        Suite(1, "aes256-sha384-ecp384", "aes256gcm16-ecp384"), "rfc4106(gcm(aes))", 1422, branch_starts=True
+    ),
     "IKEv1 with a policy": Case(
         Suite(1, "aes128-sha384-ecp256", "aes256-sha256-ecp256"),
         "cbc(aes)",
@@ -69,6 +72,7 @@ CASES = {
         "cbc(aes)",
         1422,
         f"{_CBC}, dhGroup: DHGroup24, pfsGroup: None",
+        branch_starts=True,
     ),
     "no encryption": Case(
         Suite(2, "aes256gcm16-prfsha384-ecp384", "null-sha256-modp2048"),
@@ -83,6 +87,7 @@ CASES = {
         1438,
         f"{_OLD}, dhGroup: DHGroup2, pfsGroup: PFS2",
         legacy=True,
+        branch_starts=True,
     ),
     "legacy, as Azure's default": Case(Suite(2, "aes256-sha1-modp1024", "aes256-sha1"), "cbc(aes)", 1422, legacy=True),
 }
@@ -126,12 +131,13 @@ def _algorithms(lab: Lab) -> set[str]:
 )
 def test_a_suite_carries_both_ways_and_is_rekeyed(lab: Lab, name: str) -> None:
     case, br2, hub, vnet1 = CASES[name], lab.branches["br2"], lab.hub, lab.vnets["vnet1"]
-    # Half of them by the hub, half by the branch.
-    branch_starts = list(CASES).index(name) % 2 == 1
-    mode, action = ("ResponderOnly", "start") if branch_starts else ("Default", "none")
+    mode, action = ("ResponderOnly", "start") if case.branch_starts else ("Default", "none")
     with branch2(lab, case, mode, action):
         hub.wait_connected("branch2/0", "branch2/1", seconds=90)
         assert _algorithms(lab) == {case.kernel}
+        shown = hub.tunnel("branch2", 0)
+        assert (shown["ikeVersion"], shown["selectors"]) == (case.suite.version, "0.0.0.0/0 === 0.0.0.0/0")
+        assert shown["lastError"] == ""
         assert pings(vnet1, "10.50.0.4", br2.lan) and pings(br2.node, br2.lan, "10.50.0.4")
         vnet1.ip("route flush cache")  # what the case before was told of the path
         full = ("-M", "do", "-s", str(case.mtu - 28))
@@ -175,6 +181,22 @@ def test_what_only_the_hub_is_to_start_the_branch_cannot(lab: Lab) -> None:
         finally:
             hub.start_agent()
         hub.wait_connected("branch2/0", "branch2/1", seconds=90)
+
+
+def test_a_branch_that_narrows_the_selectors_is_told_of(lab: Lab) -> None:
+    br2, hub = lab.branches["br2"], lab.hub
+    narrow = br2.conf().replace("local_ts = 0.0.0.0/0", "local_ts = 10.2.0.0/24")
+    with branch2(lab, CASES["IKEv2, hubgw's own choice"], "ResponderOnly"):
+        br2.charon.load(narrow)
+        for instance in (0, 1):
+            br2.charon.swanctl("--initiate", "--child", f"i{instance}")
+        hub.wait_connected("branch2/0", "branch2/1")
+        tunnel = hub.tunnel("branch2", 0)
+        assert tunnel["selectors"] == "0.0.0.0/0 === 10.2.0.0/24"
+        assert tunnel["lastError"].startswith(
+            "the branch narrowed the traffic selectors to 0.0.0.0/0 === 10.2.0.0/24; "
+        )
+        assert pings(lab.vnets["vnet1"], "10.50.0.4", br2.lan)
 
 
 def _dropped(lab: Lab) -> int:

@@ -17,7 +17,10 @@ _REPLAY_WINDOW: Final = 1024  # packets: multipath and many cores reorder by mor
 
 @dataclass(frozen=True, slots=True)
 class ChildSa:
-    """One child SA; SPIs in hexadecimal, `installed` in seconds since it was."""
+    """One child SA; SPIs in hexadecimal, `installed` in seconds since it was.
+
+    `selectors` are the traffic selectors that were agreed on, ours first.
+    """
 
     name: str
     uniqueid: int
@@ -31,11 +34,12 @@ class ChildSa:
     installed: int
     encap: bool
     cipher: str
+    selectors: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class IkeSa:
-    """One IKE SA of a connection of ours; `established` in seconds since it was, 0 before."""
+    """One IKE SA of a connection of ours; `established` in seconds since it was, 0 before. `version` is that of IKE."""
 
     connection: str
     uniqueid: int
@@ -49,6 +53,8 @@ class IkeSa:
     responder_spi: str
     established: int
     children: tuple[ChildSa, ...]
+    version: int = 0
+    cipher: str = ""
 
 
 def encode_connection(connection: IkeConnection) -> dict[str, object]:
@@ -167,6 +173,8 @@ def ike_sas(messages: Iterable[Message]) -> Iterator[IkeSa]:
                     responder_spi=_text(sa.get("responder-spi")),
                     established=_number(sa.get("established")),
                     children=tuple(_child(child) for child in sa.get("child-sas", {}).values()),
+                    version=_number(sa.get("version")),
+                    cipher=_suite(sa, "encr-alg", "encr-keysize", "integ-alg", "prf-alg", "dh-group"),
                 )
 
 
@@ -188,9 +196,6 @@ def duplicates(sas: Sequence[IkeSa], age: int) -> list[int]:
 
 
 def _child(child: Message) -> ChildSa:
-    cipher = "-".join(
-        filter(None, (_text(child.get("encr-alg")), _text(child.get("encr-keysize")), _text(child.get("integ-alg"))))
-    )
     return ChildSa(
         name=_text(child.get("name")),
         uniqueid=_number(child.get("uniqueid")),
@@ -203,8 +208,13 @@ def _child(child: Message) -> ChildSa:
         packets_out=_number(child.get("packets-out")),
         installed=_number(child.get("install-time")),
         encap=_text(child.get("encap")) == "yes",
-        cipher=cipher,
+        cipher=_suite(child, "encr-alg", "encr-keysize", "integ-alg", "dh-group"),
+        selectors=f"{_text(child.get('local-ts'))} === {_text(child.get('remote-ts'))}",
     )
+
+
+def _suite(message: Message, *names: str) -> str:
+    return "-".join(filter(None, (_text(message.get(name)) for name in names)))
 
 
 def _first(children: Message) -> Message:

@@ -36,15 +36,20 @@ class Why(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One failure: of a connection, or of whoever is at an address. `details` are charon's words for what differs."""
+    """One failure: of a connection, or of whoever is at an address and spoke to a `local` one, where that is known.
+
+    `details` are charon's words for what differs.
+    """
 
     why: Why
     connection: str = ""
     address: str = ""
+    local: str = ""
     details: Mapping[str, str] = field(default_factory=dict)
 
 
 _BEGINS: Final = (
+    re.compile(r"received packet: from (?P<address>[0-9.]+)\[\d+\] to (?P<local>[0-9.]+)\["),
     re.compile(r"(?P<address>[0-9.]+) is initiating an? (?:\w+ Mode )?IKE_SA"),
     re.compile(r"initiating (?:\w+ Mode )?IKE_SA \S+ to (?P<address>[0-9.]+)"),
 )
@@ -74,6 +79,7 @@ _REASONS: Final = (
 @dataclass(slots=True)
 class _Attempt:
     address: str = ""
+    local: str = ""
     noted: dict[str, str] = field(default_factory=dict)
 
 
@@ -91,6 +97,7 @@ class Faults:
         for begins in _BEGINS:
             if found := begins.match(text):
                 attempt.address = found["address"]
+                attempt.local = found.groupdict().get("local", attempt.local)
                 return None
         for notes in _NOTED:
             if found := notes.match(text):
@@ -101,7 +108,9 @@ class Faults:
                 told = {key: value for key, value in found.groupdict().items() if value is not None}
                 address = told.pop("address", attempt.address)
                 connection = name if is_ours(name) else ""
-                return Fault(why, connection, address, attempt.noted | told) if connection or address else None
+                if not (connection or address):
+                    return None
+                return Fault(why, connection, address, attempt.local, attempt.noted | told)
         return None
 
     def _attempt(self, number: int) -> _Attempt:

@@ -41,6 +41,13 @@ def test_who_is_known_by_address_alone_is_each_tunnel_there_that_is_down(tmp_pat
         await rig.reconciler.follow()
         diagnosis(rig).take(Fault(Why.NO_ANSWER, "", ADDRESS))
         assert set(rig.reconciler.state.last_errors) == {"hgt2"}
+        rig.machine.take_down("hgt1")
+        await rig.reconciler.follow()
+        diagnosis(rig).take(Fault(Why.NO_ANSWER, "", ADDRESS, "198.51.100.10"))
+        assert set(rig.reconciler.state.last_errors) == {"hgt1", "hgt2"}
+        rig.reconciler.state.last_errors.clear()
+        diagnosis(rig).take(Fault(Why.NO_ANSWER, "", ADDRESS, "198.51.100.11"))
+        assert set(rig.reconciler.state.last_errors) == {"hgt2"}
 
     run(case())
 

@@ -1,12 +1,14 @@
 """Which tunnels are up, which SAs nobody keeps, and each tunnel's state, from what charon and the kernel hold."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hubgw.agent.live import ORPHANS_SERVE, REPLACED_AFTER, Sas, states, summary, uncollected, up_tunnels
+from hubgw.agent.observed import ALL_TRAFFIC, narrowed
 from hubgw.agent.service import Connection
 from hubgw.drivers.netlink.xfrm import KernelSa
 from hubgw.drivers.strongswan.codec import IkeSa
@@ -133,3 +135,15 @@ def test_nothing_that_carries_a_tunnel_alone_is_collected(
     assert up_tunnels(TUNNELS, left) == up_tunnels(TUNNELS, now)
     assert not policies & up_tunnels(TUNNELS, now)
     assert uncollected(TUNNELS, left)[0] == []
+
+
+@pytest.mark.parametrize("selectors", ["", ALL_TRAFFIC])
+def test_selectors_that_let_all_through_are_no_matter(selectors: str) -> None:
+    assert narrowed(None) == narrowed(replace(child_sa("hgt1"), selectors=selectors)) == ""
+
+
+def test_selectors_that_a_branch_narrowed_are_told() -> None:
+    assert narrowed(replace(child_sa("hgt1"), selectors="0.0.0.0/0 === 10.2.0.0/24")) == (
+        "the branch narrowed the traffic selectors to 0.0.0.0/0 === 10.2.0.0/24; set it to 0.0.0.0/0 both ways, "
+        "routes select"
+    )

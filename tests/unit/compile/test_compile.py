@@ -231,7 +231,7 @@ def test_a_number_is_above_all_that_were_given() -> None:
 
 def terms(version: int = 2, timeout: int | None = None) -> Terms:
     link = Link("link1", IPv4Address("192.0.2.2"), "/l")
-    return Terms(link, None, None, timeout, version, "Default", None)
+    return Terms(link, None, None, timeout, version, "Default", 0, None)
 
 
 @pytest.mark.parametrize(("timeout", "delay"), [(None, 10), (16, 1), (20, 5), (10, 1), (3600, 10)])

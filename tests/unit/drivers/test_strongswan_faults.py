@@ -146,6 +146,12 @@ def test_every_failure_has_a_case() -> None:
     assert {why for _, why, _ in CASES} == set(Why)
 
 
+def test_who_spoke_to_whom_is_known_before_a_connection_is() -> None:
+    packet = "received packet: from 192.0.2.6[500] to 198.51.100.10[500] (180 bytes)"
+    (fault,) = hear(Faults(), [("", packet), ("", "no IKE config found for 198.51.100.10...192.0.2.6, sending X")])
+    assert (fault.connection, fault.address, fault.local) == ("", "192.0.2.6", "198.51.100.10")
+
+
 def test_what_was_heard_of_one_is_not_said_of_another() -> None:
     faults = Faults()
     hear(faults, [("", INIT), ("", OLD)], 1)

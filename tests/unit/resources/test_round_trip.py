@@ -109,6 +109,7 @@ link_connections = st.lists(
                     "enableBgp": maybe(st.booleans()),
                     "vpnGatewayCustomBgpAddresses": choices,
                     "vpnConnectionProtocolType": maybe(versions),
+                    "routingWeight": maybe(st.integers(0, 32_000)),
                     "vpnLinkConnectionMode": st.sampled_from(["Default", "InitiatorOnly", "ResponderOnly"]),
                     "ipsecPolicies": policies,
                 }

@@ -29,8 +29,8 @@ MUTANTS = (
     Mutant("best", "return path_length, remote, second_kind", "return 0, remote, second_kind", "no AS path in ASPath"),
     Mutant("best", "return remote, second_kind, path_length", "return remote, second_kind, 0", "no AS path otherwise"),
     Mutant("table", "least = min([", "least = max([", "the longest AS path is best"),
-    Mutant("table", ".rank == least])", ".rank == least][:1])", "equal paths do not share the packets"),
-    Mutant("table", ".rank == least])", ".rank >= least])", "worse paths share the packets"),
+    Mutant("table", ".rank == least]", ".rank == least][:1]", "equal paths do not share the packets"),
+    Mutant("table", ".rank == least]", ".rank >= least]", "worse paths share the packets"),
     Mutant("table", "if not usable or prefix in self.policy.statics:", "if not usable:", "learned over static"),
     Mutant(
         "table", "[holder for holder in holders if holder.live]", "list(holders)", "a path is best whose tunnel is down"
@@ -83,6 +83,11 @@ MUTANTS = (
     Mutant("policy", "of_sites.update(", "of_sites.update((p, of_sites.get(p, s)) for p, s in ", "static before own"),
     Mutant("table", ".excluded for peer in best]", ".excluded for peer in best[:1]]", "sent back by an equal path"),
     # admitted sources
+    Mutant("table", "if holder.weight == weight]", "if True]", "a lighter session shares the packets"),
+    Mutant("table", "max([holder.weight for", "min([holder.weight for", "the lightest session wins"),
+    Mutant("adj_in", "max([weights.get(", "min([weights.get(", "the lightest tunnels of a session are used"),
+    Mutant("best", "in way.used)", "in way.live)", "a session's lighter tunnels share the packets"),
+    Mutant("table", "for nexthop in other.live}", "for nexthop in other.used}", "only the heaviest may send"),
     Mutant("table", ".difference(group)", "", "what the table says is admitted again"),
     Mutant(
         "table",

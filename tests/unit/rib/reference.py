@@ -41,11 +41,13 @@ def recompute(tables: Sequence[RouteTable], peers: Sequence[PeerOf], up: Set[int
         for prefix, ways in candidates.items():
             least = min(length(attributes) for _, attributes in ways)
             best = [way for way in ways if length(way[1]) == least]
+            weight = max(heaviest(peer, up)[0] for peer, _ in best)
+            best = [way for way in best if heaviest(way[0], up)[0] == weight]
             if prefix not in static_sites:
                 state.best |= {(peer.key, prefix) for peer, _ in best}
                 nexthops: list[int] = []
                 for peer, _ in best:
-                    nexthops += [nexthop for nexthop in live(peer, up) if nexthop not in nexthops]
+                    nexthops += [nexthop for nexthop in heaviest(peer, up)[1] if nexthop not in nexthops]
                 fib[prefix] = tuple(sorted(nexthops[:8]))
                 if table.branch_to_branch and not may_not_leave(best[0][1]):
                     out[prefix] = Out(best[0][1], excluded(prefix, best, members))
@@ -63,6 +65,15 @@ def recompute(tables: Sequence[RouteTable], peers: Sequence[PeerOf], up: Set[int
 
 def live(peer: PeerOf, up: Set[int]) -> list[int]:
     return sorted(set(peer.nexthops) & up)
+
+
+def heaviest(peer: PeerOf, up: Set[int]) -> tuple[int, list[int]]:
+    """The greatest weight of a peer's tunnels that are up, and those that have it."""
+    weights = [*peer.weights, *[0] * len(peer.nexthops)]
+    found: dict[int, list[int]] = {}
+    for nexthop in live(peer, up):
+        found.setdefault(weights[peer.nexthops.index(nexthop)], []).append(nexthop)
+    return max(found), found[max(found)]
 
 
 def numbers(attributes: Attributes) -> list[int]:

@@ -57,7 +57,7 @@ def rib_of(mutant: Mutant | None) -> Callable[[], Any]:
 
 @pytest.fixture(scope="module")
 def recorded() -> Recorded:
-    sequences = [steps(Random(seed)) for seed in range(100)]
+    sequences = [steps(Random(seed)) for seed in range(200)]
     return [(sequence, expectations(sequence)) for sequence in sequences]
 
 

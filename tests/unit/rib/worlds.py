@@ -136,6 +136,7 @@ def any_configuration(random: Random) -> Configuration:
             link="",
             instance=SPEAKERS.index(speaker),
             internet_security=open_to[site],
+            weights=tuple(random.choice((0, 0, 10)) for _ in range(random.choice((0, 0, 3)))),
         )
         for speaker, address, site in KEYS
         if not one_in(random, 8)
