@@ -2,6 +2,7 @@
 
 import errno
 import json
+import select
 import socket
 import struct
 import time
@@ -192,6 +193,7 @@ def test_close_is_said_whatever_is_under_way(tmp_path: Path) -> None:
         # It reads nothing of megabytes that are on their way; a message that is partly out is ended first.
         helper.send_to([deaf.address], message(2, bytes(4000)) * 3000)
         helper.send_to([deaf.address], message(2, bytes(1000)))
+        assert deaf.sock and select.select([deaf.sock], [], [], PATIENCE)[0], "the first of it has arrived"
         helper.end(deaf.address, 6, 4)
         assert helper.session(deaf.address, "down")["reason"] == "our NOTIFICATION: Cease, Administrative Reset"
         *before, last = deaf.ends()
