@@ -12,6 +12,7 @@ from hubgw.drivers.strongswan.driver import StrongswanDriver
 from hubgw.drivers.strongswan.faults import Fault, Why
 from hubgw.plan.types import IkeConnection, TunnelOf
 
+FAILURES_EVERY: Final = 10.0  # seconds from one event of a tunnel's failures to the next
 STRANGERS_EVERY: Final = 10.0  # seconds from one stranger that is told to the next: anybody can send a packet
 
 _LEGACY: Final = re.compile(r"SHA1|3DES|MODP_1024\b")
@@ -32,6 +33,7 @@ class Diagnosis:
         self._journal = journal
         self._clock = clock
         self._stranger_told = -STRANGERS_EVERY
+        self._told: dict[str, float] = {}  # when a failure of a tunnel was an event
 
     async def follow(self) -> None:
         """Takes in what charon logs, until it is gone. Raises DriverError."""
@@ -41,21 +43,27 @@ class Diagnosis:
     def take(self, fault: Fault) -> None:
         """Takes in one failure."""
         state = self._reconciler.state
+        now, known = self._clock(), False
         connections = {obj.name: obj for obj in state.wanted if isinstance(obj, IkeConnection)}
-        known = False
         for tunnel in self._concerned(fault):
             known = True
             if connection := connections.get(tunnel.name):
                 reason = words(fault, connection)
-                if state.last_errors.get(tunnel.name) != reason:
-                    state.last_errors[tunnel.name] = reason
-                    self._journal.record(
-                        "tunnel.failed", tunnel.connection, logging.WARNING, tunnel=tunnel.name, reason=reason
-                    )
-        now = self._clock()
+                self._note(tunnel, reason, now)
         if not known and fault.address and now >= self._stranger_told + STRANGERS_EVERY:
             self._stranger_told = now
             self._journal.record("ike.stranger", address=fault.address, reason="no connection leads to this address")
+
+    def _note(self, tunnel: TunnelOf, reason: str, now: float) -> None:
+        """Keeps a reason, and makes an event of a new one, of each tunnel not too often: a branch, or who sends in its
+        name, may fail in ever new ways."""
+        errors = self._reconciler.state.last_errors
+        if errors.get(tunnel.name) == reason:
+            return
+        errors[tunnel.name] = reason
+        if now >= self._told.get(tunnel.name, -FAILURES_EVERY) + FAILURES_EVERY:
+            self._told[tunnel.name] = now
+            self._journal.record("tunnel.failed", tunnel.connection, logging.WARNING, tunnel=tunnel.name, reason=reason)
 
     def _concerned(self, fault: Fault) -> Iterator[TunnelOf]:
         """Yields the tunnel of a connection, or those that are down to whoever is at an address."""
@@ -98,6 +106,8 @@ def words(fault: Fault, connection: IkeConnection) -> str:
             hint = "its log says which; give both ends one sharedKey, and the branch the hub's identity"
             return f"the branch has another preshared key, or knows no hub called {connection.local_id}; {hint}"
         case Why.UNREADABLE:
+            if connection.version == 2:
+                return "the branch sent what is no message of IKEv2; its log says what it sent"
             hint = "give both ends the same (hubgw show connection --show-key)"
             return f"what the branch encrypts cannot be read, as with another preshared key; {hint}"
         case Why.SELECTORS:

@@ -91,7 +91,7 @@ class Dialler:
         for tunnel in down:
             mine = of_connection.get(tunnel.name, [])
             coming = (tunnel.local_address, tunnel.remote_address) in half_open
-            if waiting := [sa for sa in mine if _lacks_child(sa)]:
+            if (waiting := [sa for sa in mine if _lacks_child(sa)]) and tunnel.initiates:
                 await self._second_step(tunnel, waiting, alone=len(mine) == 1 and not coming, now=now)
             elif tunnel.initiates and not mine and not coming and left and self._attempts.due(tunnel.name, now):
                 left -= 1

@@ -31,6 +31,8 @@ def compile_sites(draft: Draft, scope: Scope, secret_key: bytes) -> None:
         for connection in hosted.connections:
             site = scope.site_of(connection)
             tunnels = _compile_connection(draft, scope, hosted, connection, secret_key)
+            if not tunnels:
+                continue
             of = (connection.id, site.id)
             _compile_siblings(draft, hosted, tunnels, of)
             ways = [

@@ -29,17 +29,17 @@ def activate(plan: Plan, up: Set[int], admitted: Iterable[tuple[int, Nlri]] = ()
             objects.append(replace(obj, active=serving[obj.tiers]))
         else:
             objects.append(obj)
-    objects.extend(Element("not_in_fib", item) for item in sorted(_exceptions(plan.objects, serving, admitted)))
+    objects.extend(Element("not_in_fib", item) for item in sorted(_exceptions(plan, serving, admitted)))
     return objects
 
 
 def _exceptions(
-    objects: Iterable[Object], serving: Mapping[Tiers, tuple[int, ...]], admitted: Iterable[tuple[int, Nlri]]
+    plan: Plan, serving: Mapping[Tiers, tuple[int, ...]], admitted: Iterable[tuple[int, Nlri]]
 ) -> Iterator[tuple[str, str]]:
     """Yields (interface, IPv4 prefix) of the tunnels that do not serve a route now."""
     idle: dict[int, list[IPv4Network]] = {}
     more = ((member, network(prefix)) for member, prefix in admitted)
-    for member, source in chain(_idle(objects, serving), more):
+    for member, source in chain(_idle(plan, serving), more):
         if isinstance(source, IPv4Network) and source.prefixlen:
             idle.setdefault(member, []).append(source)
     for member, prefixes in idle.items():
@@ -49,14 +49,17 @@ def _exceptions(
                 yield tunnel_interface(member), str(prefix).removesuffix("/32")
 
 
-def _idle(
-    objects: Iterable[Object], serving: Mapping[Tiers, tuple[int, ...]]
-) -> Iterator[tuple[int, IPv4Network | IPv6Network]]:
-    for route in objects:
+def _idle(plan: Plan, serving: Mapping[Tiers, tuple[int, ...]]) -> Iterator[tuple[int, IPv4Network | IPv6Network]]:
+    """Yields what tunnels may bring though none of their own site serves it: where one does, nftables' set of siblings
+    says so, and says no more than what the VRF routes there."""
+    site_of = {tunnel.nexthop: tunnel.site for tunnel in plan.tunnels}
+    for route in plan.objects:
         if isinstance(route, Route) and isinstance(route.via, Tunnels):
+            served = {site_of[member] for member in serving[route.via.tiers] if member in site_of}
             members = {member for tier in route.via.tiers for member in tier}
             for member in members.difference(serving[route.via.tiers]):
-                yield member, route.prefix
+                if site_of.get(member) not in served:
+                    yield member, route.prefix
 
 
 def first_tier_up(tiers: Tiers, up: Set[int]) -> tuple[int, ...]:

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 
 from hubgw.resources.base import Address, Resource
+from hubgw.resources.bgp import bgp_peers
 from hubgw.resources.connection import VpnGateway
 from hubgw.resources.hub import VirtualHub
+from hubgw.resources.node import VirtualNetworkAttachment
 from hubgw.resources.problem import Path, shown
 from hubgw.resources.report import Report, words
 from hubgw.resources.site import VpnSite
@@ -31,7 +33,7 @@ def check_routes(report: Report) -> None:
     for hub in report.inventory.hubs:
         if hub.properties.route_table.routes:
             vnets = list(_connected(report, hub))
-            around = _Around(hub, vnets, dict(_own_addresses(report)), dict(_taken(report, hub, vnets)))
+            around = _Around(hub, vnets, dict(_own_addresses(report, vnets)), dict(_taken(report, hub, vnets)))
             _check_table(report, around)
 
 
@@ -50,10 +52,16 @@ def _connected(report: Report, hub: VirtualHub) -> Iterator[VirtualNetwork]:
             yield vnet
 
 
-def _own_addresses(report: Report) -> Iterator[tuple[Address, _Place]]:
+def _own_addresses(report: Report, vnets: list[VirtualNetwork]) -> Iterator[tuple[Address, _Place]]:
+    return ((attachment.address.ip, place) for attachment, place in _attachments(report, vnets))
+
+
+def _attachments(report: Report, vnets: list[VirtualNetwork]) -> Iterator[tuple[VirtualNetworkAttachment, _Place]]:
+    keys = {vnet.key for vnet in vnets}
     for node in report.inventory.nodes:
         for index, attachment in enumerate(node.properties.virtual_networks):
-            yield attachment.address.ip, (node, ("properties", "virtualNetworks", index, "address"))
+            if attachment.virtual_network.key in keys:
+                yield attachment, (node, ("properties", "virtualNetworks", index, "address"))
 
 
 def _taken(report: Report, hub: VirtualHub, vnets: list[VirtualNetwork]) -> Iterator[tuple[_Network, _Place]]:
@@ -66,6 +74,10 @@ def _taken(report: Report, hub: VirtualHub, vnets: list[VirtualNetwork]) -> Iter
         site = report.of(VpnSite, connection.properties.remote_vpn_site)
         if gateway and site and gateway.properties.virtual_hub.key == hub.key:
             spaces.append((site, site.properties.address_space.address_prefixes))
+            for peer in bgp_peers(report.inventory, connection):
+                yield IPv4Network(peer.address), (site, ("properties",))
+    for attachment, place in _attachments(report, vnets):
+        yield attachment.address.network, place
     for owner, prefixes in spaces:
         for index, prefix in enumerate(prefixes):
             yield prefix, (owner, ("properties", "addressSpace", "addressPrefixes", index))

@@ -1,6 +1,7 @@
 """Which tunnels serve a route now, and which prefixes the others may still bring."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from ipaddress import IPv4Network
 
 from hypothesis import given
@@ -8,7 +9,19 @@ from hypothesis import strategies as st
 
 from hubgw.plan.activate import activate, first_tier_up
 from hubgw.plan.bgp import nlri
-from hubgw.plan.types import IF_IDS, Element, Group, Object, Plan, Route, Tiers, Tunnels, Vrf, tunnel_interface
+from hubgw.plan.types import (
+    IF_IDS,
+    Element,
+    Group,
+    Object,
+    Plan,
+    Route,
+    Tiers,
+    TunnelOf,
+    Tunnels,
+    Vrf,
+    tunnel_interface,
+)
 
 A, B, C = IF_IDS[1], IF_IDS[2], IF_IDS[3]
 members = st.lists(st.sampled_from(IF_IDS[:8]), unique=True, min_size=1)
@@ -69,6 +82,19 @@ def test_exceptions_cover_what_the_tunnel_may_bring_and_never_overlap(prefixes: 
     assert not any(one.overlaps(two) for one in found for two in found if one != two)
     assert all(any(IPv4Network(p).subnet_of(one) for one in found) for p in prefixes)
     assert sum(one.num_addresses for one in found) == len({a for p in prefixes for a in IPv4Network(p)})
+
+
+def test_a_tunnel_whose_site_serves_the_route_by_another_is_no_exception() -> None:
+    """It would let it bring what is another site's inside that prefix; its siblings' routes say what it may bring."""
+    sites = {A: "one", B: "one", C: "two"}
+    tunnels = tuple(
+        TunnelOf(tunnel_interface(nexthop), nexthop, "c", site, "l", 0, "192.0.2.1", "192.0.2.2")
+        for nexthop, site in sites.items()
+    )
+    made = replace(plan([("10.0.0.0/8", ((A,), (B,), (C,)))]), tunnels=tunnels)
+    assert exceptions(activate(made, {A, B, C})) == {(tunnel_interface(C), "10.0.0.0/8")}
+    assert exceptions(activate(made, {B})) == {(tunnel_interface(C), "10.0.0.0/8")}
+    assert exceptions(activate(made, set())) == {(tunnel_interface(one), "10.0.0.0/8") for one in (A, B, C)}
 
 
 def test_a_backup_is_an_exception_while_it_is_up_and_does_not_serve() -> None:
