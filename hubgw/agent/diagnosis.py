@@ -17,6 +17,9 @@ STRANGERS_EVERY: Final = 10.0  # seconds from one stranger that is told to the n
 
 _LEGACY: Final = re.compile(r"SHA1|3DES|MODP_1024\b")
 
+_IDENTITY: Final = "set its own identity, or remoteIdentity in the settings of the link"
+_KEY: Final = "give both ends the same (hubgw show connection --show-key)"
+
 
 class Diagnosis:
     """Keeps the last error of each tunnel, and tells it once."""
@@ -98,18 +101,16 @@ def words(fault: Fault, connection: IkeConnection) -> str:
         case Why.UNKNOWN_IDENTITY:
             return _identity(about.get("identity", ""), about.get("called", ""), connection)
         case Why.OTHER_IDENTITY:
-            hint = "set its own identity, or remoteIdentity in the settings of the link"
-            return f"the branch that answers does not call itself {connection.remote_id}; {hint}"
+            return f"the branch that answers does not call itself {connection.remote_id}; {_IDENTITY}"
         case Why.WRONG_KEY:
-            return "the branch has another preshared key; give both ends the same (hubgw show connection --show-key)"
+            return f"the branch has another preshared key; {_KEY}"
         case Why.AUTHENTICATION_REFUSED:
             hint = "its log says which; give both ends one sharedKey, and the branch the hub's identity"
             return f"the branch has another preshared key, or knows no hub called {connection.local_id}; {hint}"
         case Why.UNREADABLE:
             if connection.version == 2:
                 return "the branch sent what is no message of IKEv2; its log says what it sent"
-            hint = "give both ends the same (hubgw show connection --show-key)"
-            return f"what the branch encrypts cannot be read, as with another preshared key; {hint}"
+            return f"what the branch encrypts cannot be read, as with another preshared key; {_KEY}"
         case Why.SELECTORS:
             wanted = f" ({about['wanted']})" if "wanted" in about else ""
             hint = "set the branch to 0.0.0.0/0 both ways, routes select"
@@ -128,5 +129,4 @@ def _identity(identity: str, called: str, connection: IkeConnection) -> str:
     if identity == connection.remote_id and called:
         hint = "give the branch that for the identity of its peer"
         return f"the branch takes the hub for {called}, and it is {connection.local_id}; {hint}"
-    hint = "set its own identity, or remoteIdentity in the settings of the link"
-    return f"the branch calls itself {identity or 'nothing'}, and is {connection.remote_id} here; {hint}"
+    return f"the branch calls itself {identity or 'nothing'}, and is {connection.remote_id} here; {_IDENTITY}"

@@ -36,14 +36,6 @@ def _check_combined(report: Report, connection: VpnConnection, path: Path, polic
         report.add(connection, (*path, "ipsecIntegrity"), message, shown(integrity), hint)
 
 
-def _policy_path(use: Use) -> Path:
-    """Where the policy that holds for a use was written."""
-    index = use.terms.index
-    if index is not None and use.connection.properties.vpn_link_connections[index].properties.ipsec_policies:
-        return (*use.own, "ipsecPolicies", 0)
-    return ("properties", "ipsecPolicies", 0)
-
-
 def _check_legacy(report: Report, use: Use) -> None:
     policy = use.terms.policy
     if policy is None or report.inventory.legacy(use.link.key):
@@ -52,14 +44,14 @@ def _check_legacy(report: Report, use: Use) -> None:
         if value in LEGACY:
             message = f"a legacy algorithm, and the settings of {words(use.site)} do not allow them"
             hint = f"settings of vpnSites/{use.site.name} with legacyAlgorithms: true, if the branch can do no better"
-            report.add(use.connection, (*_policy_path(use), field), message, shown(value), hint)
+            report.add(use.connection, (*use.written("ipsec_policies"), 0, field), message, shown(value), hint)
 
 
 def _check_version(report: Report, use: Use) -> None:
     policy = use.terms.policy
     if use.terms.version == 1 and policy is not None and policy.ike_encryption.startswith(GCM):
         message = "IKEv1 has no GCM for IKE itself (ipsecEncryption may be GCM)"
-        path = (*_policy_path(use), "ikeEncryption")
+        path = (*use.written("ipsec_policies"), 0, "ikeEncryption")
         report.add(use.connection, path, message, shown(policy.ike_encryption), "write AES256, or use IKEv2")
 
 
@@ -76,7 +68,9 @@ def _check_addresses(report: Report) -> None:
             f"{use.link.name} of {words(use.site)} has that of link {other.link.name} of {words(other.site)}"
         )
         hint = "use IKEv2, which tells two branches behind one address apart, or give each an address"
-        report.add(use.connection, _protocol(use), message, shown(str(use.link.ip_address)), hint)
+        report.add(
+            use.connection, use.written("vpn_connection_protocol_type"), message, shown(str(use.link.ip_address)), hint
+        )
     for use, other in seconds(used(report), at):
         if (use.terms.mode == "InitiatorOnly") != (other.terms.mode == "InitiatorOnly"):
             only, free = (use, other) if use.terms.mode == "InitiatorOnly" else (other, use)
@@ -86,10 +80,3 @@ def _check_addresses(report: Report) -> None:
             )
             path = (*only.own, "vpnLinkConnectionMode")
             report.add(only.connection, path, message, shown(only.terms.mode), "give both the same mode")
-
-
-def _protocol(use: Use) -> Path:
-    """Where the version of IKE that holds for a use was written."""
-    index = use.terms.index
-    own = index is not None and use.connection.properties.vpn_link_connections[index].properties
-    return (*(use.own if own and own.vpn_connection_protocol_type else ("properties",)), "vpnConnectionProtocolType")

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from pydantic.alias_generators import to_camel
+
 from hubgw.resources.connection import Terms, VpnConnection
 from hubgw.resources.problem import Path
 from hubgw.resources.report import Report
@@ -27,6 +29,12 @@ class Use:
         if self.terms.index is None:
             return ("properties",)
         return ("properties", "vpnLinkConnections", self.terms.index, "properties")
+
+    def written(self, field: str) -> Path:
+        """The path of a property, by its name in the model, that its link connection has, or else the connection."""
+        index = self.terms.index
+        own = None if index is None else self.connection.properties.vpn_link_connections[index].properties
+        return (*(self.own if own and getattr(own, field) else ("properties",)), to_camel(field))
 
 
 def used(report: Report) -> Iterator[Use]:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from tests.lab.probes import traffic
 from tests.lab.reach import pings
-from tests.lab.topology import Lab
+from tests.lab.topology import Lab, site
 from tests.lab.waiting import wait_for
 
 
@@ -61,18 +61,13 @@ def test_stopping_the_agent_changes_nothing(lab: Lab) -> None:
 
 
 def test_a_change_to_one_site_touches_no_other(lab: Lab) -> None:
-    text = (
-        "type: vpnSites\nname: branch2\nlocation: westeurope\nproperties:\n  virtualWan: wan1\n"
-        "  addressSpace: {addressPrefixes: [10.2.0.0/24%s]}\n"
-        "  vpnSiteLinks: [{name: link1, properties: {ipAddress: 192.0.2.6}}]\n"
-    )
     br2 = lab.branches["br2"]
     br2.node.ip("addr add 10.2.1.1/32 dev lan")
     try:
         with _unnoticed(lab):
-            lab.hub.apply_text(text % ", 10.2.1.0/24")
+            lab.hub.apply_text(site(2, "10.2.1.0/24"))
             assert pings(lab.vnets["vnet1"], "10.50.0.4", "10.2.1.1")
-            lab.hub.apply_text(text % "")
+            lab.hub.apply_text(site(2))
         assert not pings(lab.vnets["vnet1"], "10.50.0.4", "10.2.1.1", count=1)
     finally:
         br2.node.ip("addr del 10.2.1.1/32 dev lan")

@@ -13,17 +13,8 @@ from tests.lab.bgp_topology import RAW, BgpLab
 from tests.lab.hub import Hub
 from tests.lab.probes import Outcome, traffic
 from tests.lab.test_failover import DETECTED, black_hole
+from tests.lab.topology import site
 from tests.lab.waiting import wait_for
-
-_SITE = """
-type: vpnSites
-name: branch2
-location: westeurope
-properties:
-  virtualWan: wan1
-  addressSpace: {addressPrefixes: [10.2.0.0/24%s]}
-  vpnSiteLinks: [{name: link1, properties: {ipAddress: 192.0.2.6}}]
-"""
 
 
 @contextmanager
@@ -164,11 +155,11 @@ def test_what_goes_while_a_helper_is_away_is_withdrawn_by_it(bgp: BgpLab) -> Non
     """Also from a peer that keeps what a refresh leaves out: one without enhanced route refresh."""
     hub, gone = bgp.lab.hub, "10.2.1.0/24"
     with bgp.raw_session(0) as raw:
-        hub.apply_text(_SITE % f", {gone}")
+        hub.apply_text(site(2, gone))
         wait_for("it is announced", lambda: gone in raw.routes)
         others = raw.routes - {gone}
         with _away(hub, hub.speaker("hub1", 0) + "-helper"):
-            hub.apply_text(_SITE % "")
+            hub.apply_text(site(2))
         wait_for("it is withdrawn", lambda: gone not in raw.routes)
         bgp.frr.wait_withdrawn(gone)
         bgp.wait_ready()

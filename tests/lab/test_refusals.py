@@ -6,19 +6,9 @@ from typing import Any
 from hubgw.cli.exits import Code
 from tests.lab.hub import RESOURCES
 from tests.lab.reach import pings
-from tests.lab.topology import Lab
+from tests.lab.topology import Lab, site
 from tests.lab.vici_proxy import between
 from tests.lab.waiting import wait_for
-
-SITE = """
-type: vpnSites
-name: branch1
-location: westeurope
-properties:
-  virtualWan: wan1
-  addressSpace: {addressPrefixes: [10.1.0.0/24%s]}
-  vpnSiteLinks: [{name: link1, properties: {ipAddress: 192.0.2.2}}]
-"""
 
 
 def _failed(lab: Lab, name: str) -> dict[str, Any] | None:
@@ -86,7 +76,7 @@ def test_what_charon_refuses_fails_its_own_resource_alone(lab: Lab) -> None:
                 return any(a < b < c and c > 4 for a, b, c in zip(gaps, gaps[1:], gaps[2:], strict=False))
 
             wait_for("the attempts get rarer", backs_off, 60)
-            hub.apply_text(SITE % ", 10.1.7.0/24")
+            hub.apply_text(site(1, "10.1.7.0/24"))
             assert "10.1.7.0/24" in {route["prefix"] for route in hub.show("route")}, "the next apply is carried out"
             refused = [each["id"].rpartition("/")[2] for each in hub.show("connection") if each["reason"]]
             assert refused == ["branch2"]

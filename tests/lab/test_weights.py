@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tests.lab.reach import pings
+from tests.lab.test_failover import black_hole
 from tests.lab.topology import Branch, Lab
 from tests.lab.waiting import wait_for
 
@@ -83,13 +84,10 @@ def test_the_backup_link_is_used_while_the_primary_is_down(lab: Lab) -> None:
         _way_back(branch, "b")
         try:
             assert pings(vnet1, "10.50.0.4", branch.lan)
-            lab.isp.run("nft", "add", "table", "ip", "cut")
-            lab.isp.run("nft", "add", "chain", "ip", "cut", "drops", "{ type filter hook forward priority 0; }")
-            lab.isp.run("nft", "add", "rule", "ip", "cut", "drops", "ip", "daddr", branch.address, "drop")
-            wait_for("the backup is used", lambda: _used(lab) == {"backup"}, 60)
-            assert pings(vnet1, "10.50.0.4", branch.lan)
+            with black_hole(lab, "br2", *branch.gateways):
+                wait_for("the backup is used", lambda: _used(lab) == {"backup"}, 60)
+                assert pings(vnet1, "10.50.0.4", branch.lan)
         finally:
-            lab.isp.run("nft", "delete", "table", "ip", "cut", check=False)
             _way_back(branch, "t")
         wait_for("the primary is used again", lambda: _used(lab) == {"link1"}, 90)
         assert pings(vnet1, "10.50.0.4", branch.lan)

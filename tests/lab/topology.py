@@ -102,6 +102,19 @@ class Branch:
         return f"connections {{\n{connections}}}\n{secret}"
 
 
+def site(number: int, *more: str) -> str:
+    """Returns the vpnSite of a static branch of wan1, as wan1.yaml has it but with more prefixes."""
+    return f"""
+type: vpnSites
+name: branch{number}
+location: westeurope
+properties:
+  virtualWan: wan1
+  addressSpace: {{addressPrefixes: [{", ".join((f"10.{number}.0.0/24", *more))}]}}
+  vpnSiteLinks: [{{name: link1, properties: {{ipAddress: 192.0.2.{4 * number - 2}}}}}]
+"""
+
+
 @dataclass
 class Lab:
     """Everything, built once a run."""

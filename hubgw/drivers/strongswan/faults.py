@@ -48,12 +48,10 @@ class Fault:
     details: Mapping[str, str] = field(default_factory=dict)
 
 
-_BEGINS: Final = (
+_NOTED: Final = (
     re.compile(r"received packet: from (?P<address>[0-9.]+)\[\d+\] to (?P<local>[0-9.]+)\["),
     re.compile(r"(?P<address>[0-9.]+) is initiating an? (?:\w+ Mode )?IKE_SA"),
     re.compile(r"initiating (?:\w+ Mode )?IKE_SA \S+ to (?P<address>[0-9.]+)"),
-)
-_NOTED: Final = (
     re.compile(r"received proposals: (?P<received>.+)"),
     re.compile(r"configured proposals: (?P<configured>.+)"),
     # IKEv1's has no identity that the hub is called by.
@@ -76,49 +74,40 @@ _REASONS: Final = (
 )
 
 
-@dataclass(slots=True)
-class _Attempt:
-    address: str = ""
-    local: str = ""
-    noted: dict[str, str] = field(default_factory=dict)
-
-
 class Faults:
     """What was heard of each IKE SA, and what that means."""
 
     def __init__(self) -> None:
-        self._attempts: OrderedDict[int, _Attempt] = OrderedDict()
+        self._heard: OrderedDict[int, dict[str, str]] = OrderedDict()
 
     def hear(self, message: Mapping[str, Any]) -> Fault | None:
         """Takes a `log` event; returns the failure that it tells."""
         name, text = _text(message.get("ikesa-name")), _text(message.get("msg"))
         number = _text(message.get("ikesa-uniqueid"))
-        attempt = self._attempt(int(number)) if number.isdigit() else _Attempt()
-        for begins in _BEGINS:
-            if found := begins.match(text):
-                attempt.address = found["address"]
-                attempt.local = found.groupdict().get("local", attempt.local)
-                return None
+        heard = self._of(int(number)) if number.isdigit() else {}
         for notes in _NOTED:
             if found := notes.match(text):
-                attempt.noted |= {key: value for key, value in found.groupdict().items() if value is not None}
+                heard |= _named(found)
                 return None
         for why, reason in _REASONS:
             if found := reason.match(text):
-                told = {key: value for key, value in found.groupdict().items() if value is not None}
-                address = told.pop("address", attempt.address)
+                details = heard | _named(found)
+                address, local = details.pop("address", ""), details.pop("local", "")
                 connection = name if is_ours(name) else ""
-                if not (connection or address):
-                    return None
-                return Fault(why, connection, address, attempt.local, attempt.noted | told)
+                return Fault(why, connection, address, local, details) if connection or address else None
         return None
 
-    def _attempt(self, number: int) -> _Attempt:
-        attempt = self._attempts.setdefault(number, _Attempt())
-        self._attempts.move_to_end(number)
-        if len(self._attempts) > _REMEMBERED:
-            self._attempts.popitem(last=False)
-        return attempt
+    def _of(self, number: int) -> dict[str, str]:
+        """Returns what was heard of an IKE SA, to be added to."""
+        heard = self._heard.setdefault(number, {})
+        self._heard.move_to_end(number)
+        if len(self._heard) > _REMEMBERED:
+            self._heard.popitem(last=False)
+        return heard
+
+
+def _named(found: re.Match[str]) -> dict[str, str]:
+    return {key: value for key, value in found.groupdict().items() if value is not None}
 
 
 def _text(value: object) -> str:

@@ -178,4 +178,4 @@ def test_what_a_peer_says_is_bounded_and_printable() -> None:
     assert len(str(fault.details)) < 2000 and "\x1b" not in str(fault.details)
     for number in range(10_000):
         hear(faults, [("", INIT)], number)
-    assert len(faults._attempts) <= 4096
+    assert len(faults._heard) <= 4096
