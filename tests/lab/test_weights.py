@@ -90,4 +90,6 @@ def test_the_backup_link_is_used_while_the_primary_is_down(lab: Lab) -> None:
         finally:
             _way_back(branch, "t")
         wait_for("the primary is used again", lambda: _used(lab) == {"link1"}, 90)
+        # The hub uses the first tunnel that is back; the branch's way back needs both.
+        lab.hub.wait_connected(seconds=90)
         assert pings(vnet1, "10.50.0.4", branch.lan)
