@@ -17,6 +17,9 @@ STUB = packages.REPO / "tools" / "guest" / "init"
 INIT = "usr/local/lib/hubgw-lab/init"
 COMMAND = packages.REPO / "packaging" / "hubgw"
 PYCACHE = "/var/cache/pycache"
+# Packages that are unpacked beside the installed ones: Libreswan is a branch of its own, and Debian lets a system have
+# one IKE daemon. What it needs stands in the list of packages, and no path of it is strongSwan's.
+UNPACKED = ("libreswan",)
 # What a proxy or a mirror of the site needs; nothing else of the caller's environment reaches a build.
 PASSED = (
     "HTTP_PROXY",
@@ -47,11 +50,16 @@ def local_cas() -> dict[str, bytes]:
     return found
 
 
-def mmdebstrap(what: str, tree: Path, include: Iterable[str], log: Path) -> None:
-    """Without a mirror given, mmdebstrap takes the suite with its updates and its security updates."""
+def mmdebstrap(what: str, tree: Path, include: Iterable[str], log: Path, unpacked: Iterable[str] = ()) -> None:
+    """Without a mirror given, mmdebstrap takes the suite with its updates and its security updates.
+
+    What is `unpacked` has its files put beside those of the packages that are installed, without scripts.
+    """
     quiet = ("/usr/share/man/*", "/usr/share/locale/*", "/usr/share/doc/*", "/usr/share/info/*")
     argv = ["mmdebstrap", "--variant=minbase", "--mode=root", f"--include={','.join(include)}"]
     argv += [f"--dpkgopt=path-exclude={pattern}" for pattern in quiet]
+    unpack = "cd $(mktemp -d) && APT_CONFIG=$MMDEBSTRAP_APT_CONFIG apt-get download {0} && dpkg-deb -x {0}_*.deb $1"
+    argv += [f"--customize-hook={unpack.format(name)}" for name in unpacked]
     argv += ['--aptopt=Acquire::Languages "none"', "--skip=cleanup/apt/lists", SUITE, str(tree)]
     run(what, argv, log, clean_env())
     for name, text in (("resolv.conf", ""), ("hostname", "lab\n")):
@@ -85,12 +93,11 @@ def chroot(tree: Path, argv: Sequence[str], network: bool = False) -> list[str]:
 def debian(in_use: Iterable[Path] = ()) -> Path:
     """The first layer: Debian with the appliance's and the lab's packages."""
     names = sorted({*packages.read(packages.APPLIANCE), *packages.read(packages.LAB)})
-    key = cache.key([RECIPE, SUITE, *names, *local_cas().values()])
+    key = cache.key([RECIPE, SUITE, *names, *UNPACKED, *local_cas().values()])
 
     def make(partial: Path) -> None:
-        mmdebstrap(
-            f"Debian {SUITE} ({len(names)} packages and what they need)", partial, names, cache.home() / "debian.log"
-        )
+        what = f"Debian {SUITE} ({len(names)} packages and what they need)"
+        mmdebstrap(what, partial, names, cache.home() / "debian.log", UNPACKED)
 
     return cache.entry("debian", key, make, in_use)
 
