@@ -21,8 +21,20 @@ _IKE_LEGACY: Final[_Proposals] = (
     "aes128-sha256-modp1024",
 )
 
-# With and without PFS: what the peer has configured shows only at the first rekey, too late to say no.
-_ESP: Final[_Proposals] = ("aes256gcm16-ecp384-x25519", "aes256gcm16", "aes256-sha256-modp2048", "aes256-sha256")
+# With and without PFS: what the peer has configured shows only at the first rekey, too late to say no. A device without
+# a choice of its own takes the group of its IKE SA, so each of those is here; and strongSwan's own choice in IKEv1 has
+# keys of 128 bits alone.
+_PFS: Final = "ecp384-x25519-modp2048"
+_ESP: Final[_Proposals] = (
+    f"aes256gcm16-{_PFS}",
+    "aes256gcm16",
+    f"aes256-sha256-{_PFS}",
+    "aes256-sha256",
+    f"aes128gcm16-{_PFS}",
+    "aes128gcm16",
+    f"aes128-sha256-{_PFS}",
+    "aes128-sha256",
+)
 _ESP_LEGACY: Final[_Proposals] = (
     "aes256-sha1",
     "aes128-sha1",
@@ -30,7 +42,6 @@ _ESP_LEGACY: Final[_Proposals] = (
     "aes256-sha1-modp2048",
     "aes128-sha1-modp1024",
     "aes128-sha1-modp2048",
-    "aes128-sha256",
 )
 
 _ENCRYPTION: Final = {

@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import vici
 
@@ -78,15 +79,35 @@ class Charon:
 
     def established(self) -> list[str]:
         """Returns the connection of each IKE SA that has an installed child SA, sorted."""
+        return sorted(
+            name
+            for name, sa in self._sas()
+            if any(child["state"] == b"INSTALLED" for child in sa.get("child-sas", {}).values())
+        )
+
+    def ike_spis(self, connection: str) -> set[str]:
+        """Returns the initiator's SPI of each established IKE SA of a connection."""
+        return {
+            sa["initiator-spi"].decode()
+            for name, sa in self._sas()
+            if name == connection and sa["state"] == b"ESTABLISHED"
+        }
+
+    def child_spis(self, connection: str) -> set[str]:
+        """Returns the inbound SPI of each child SA of a connection that no end has deleted, replaced or not."""
+        return {
+            child["spi-in"].decode()
+            for name, sa in self._sas()
+            if name == connection
+            for child in sa.get("child-sas", {}).values()
+            if child["state"] != b"DELETED"  # charon receives on it for some seconds more
+        }
+
+    def _sas(self) -> list[tuple[str, dict[str, Any]]]:
         with socket.socket(socket.AF_UNIX) as sock:
             sock.settimeout(20)
             sock.connect(str(self.vici))
-            sas = [(name, sa) for message in vici.Session(sock).list_sas() for name, sa in message.items()]
-        return sorted(
-            name
-            for name, sa in sas
-            if any(child["state"] == b"INSTALLED" for child in sa.get("child-sas", {}).values())
-        )
+            return [(name, sa) for message in vici.Session(sock).list_sas() for name, sa in message.items()]
 
     @property
     def log(self) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.lab.bgp_topology import BgpLab, add_bgp_branches
+from tests.lab.interop import Device, add_devices
 from tests.lab.node import Node
 from tests.lab.topology import Lab, build
 
@@ -87,6 +88,12 @@ def bgp(lab: Lab, bgp_branches: BgpLab) -> BgpLab:
     return bgp_branches
 
 
+@pytest.fixture(scope="session")
+def devices(running_lab: Lab) -> dict[str, Device]:
+    """Devices of others, by the name of their daemon; the hub knows nothing of them until a case joins one."""
+    return add_devices(running_lab)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
@@ -99,7 +106,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 
 def _sections(node: Node) -> Iterator[tuple[str, str]]:
-    for log in ("charon.log", "agent.out", "charon.out", "bird.log", "runsvdir.out"):
+    for log in ("charon.log", "agent.out", "charon.out", "bird.log", "pluto.log", "runsvdir.out"):
         if text := node.log(log):
             yield f"{node.name}: {log}", text[-_SHOWN:]
     if node.name == "hub" or node.name.startswith("br"):
