@@ -41,6 +41,14 @@ def _tunnels(tunnels: list[TunnelStatus]) -> Iterable[Metric]:
         "spoofed_packets": CounterMetricFamily(
             "hubgw_tunnel_spoofed_packets", "Packets dropped for a source that the site may not use", labels=_TUNNEL
         ),
+        "replayed_packets": CounterMetricFamily(
+            "hubgw_tunnel_replayed_packets",
+            "Packets that came before or too late, since the last rekey",
+            labels=_TUNNEL,
+        ),
+        "integrity_failed_packets": CounterMetricFamily(
+            "hubgw_tunnel_integrity_failed_packets", "Packets changed on the way, since the last rekey", labels=_TUNNEL
+        ),
     }
     for tunnel in tunnels:
         labels = (name_of(tunnel.connection), tunnel.link, str(tunnel.instance))
@@ -51,6 +59,8 @@ def _tunnels(tunnels: list[TunnelStatus]) -> Iterable[Metric]:
             ("ingress_packets", tunnel.packets_in),
             ("egress_packets", tunnel.packets_out),
             ("spoofed_packets", tunnel.spoofed),
+            ("replayed_packets", tunnel.replayed),
+            ("integrity_failed_packets", tunnel.integrity_failed),
         ):
             counters[name].add_metric(labels, value)
     return [up, *counters.values()]

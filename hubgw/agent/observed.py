@@ -66,6 +66,8 @@ def tunnel_statuses(plan: Plan, state: State, counters: Counters) -> Iterator[Tu
             packets_in=child.packets_in if child else 0,
             packets_out=child.packets_out if child else 0,
             spoofed=counters.spoofed.get(tunnel.name, 0),
+            replayed=counters.replayed.get(tunnel.nexthop, 0),
+            integrity_failed=counters.integrity_failed.get(tunnel.nexthop, 0),
             cipher=child.cipher if child else "",
             ike_version=ike.version if ike else 0,
             ike_cipher=ike.cipher if ike else "",

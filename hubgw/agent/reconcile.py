@@ -7,6 +7,7 @@ down) is `follow`: the same operations through the same drivers at once, and the
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -49,6 +50,8 @@ class Counters:
     time: float
     charon: str
     spoofed: Mapping[str, int] = field(default_factory=dict)  # packets by tunnel interface
+    replayed: Mapping[int, int] = field(default_factory=dict)  # packets by if_id, of the SAs that there are
+    integrity_failed: Mapping[int, int] = field(default_factory=dict)  # packets by if_id, of the SAs that there are
 
 
 @dataclass(slots=True)
@@ -157,11 +160,17 @@ class Reconciler:
         spoofed: Mapping[str, int] = {}
         with suppress(DriverError):
             spoofed = await self._drivers.nftables.spoofed()
+        replayed: Counter[int] = Counter()
+        integrity_failed: Counter[int] = Counter()
+        with suppress(DriverError):
+            for sa in await self._drivers.netlink.xfrm_states():
+                replayed[sa.if_id] += sa.replayed
+                integrity_failed[sa.if_id] += sa.integrity_failed
         try:
             charon = await self._drivers.strongswan.version()
         except DriverError as error:
             charon = str(error)
-        return Counters(time.time(), charon, spoofed)
+        return Counters(time.time(), charon, spoofed, replayed, integrity_failed)
 
     async def has_lost_connections(self) -> bool:
         """Tells whether somebody unloaded a connection of ours from charon, which sends no event for it."""

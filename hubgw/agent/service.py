@@ -85,8 +85,9 @@ class TunnelStatus:
 
     `name` is the interface's; `connection` and `site` are full ids; `link` is the vpnSiteLink's name. `since` is when
     it came into this state, in epoch seconds. SPIs are in hexadecimal, empty while there is none. `spoofed` counts
-    packets dropped for an inner source that the site may not use. `selectors` are the traffic selectors that both ends
-    agreed on, the hub's first.
+    packets dropped for an inner source that the site may not use; `replayed` and `integrity_failed` what the SAs that
+    are there now dropped as having come before or too late, and as changed on the way. `selectors` are the traffic
+    selectors that both ends agreed on, the hub's first.
     """
 
     name: str
@@ -105,6 +106,8 @@ class TunnelStatus:
     packets_in: int = 0
     packets_out: int = 0
     spoofed: int = 0
+    replayed: int = 0
+    integrity_failed: int = 0
     cipher: str = ""
     ike_version: int = 0
     ike_cipher: str = ""

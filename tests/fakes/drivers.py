@@ -479,4 +479,4 @@ def ike_sa(
 def kernel_sa(name: str, spi: int, add_time: int) -> KernelSa:
     """One direction of a child SA of the tunnel of this name."""
     ends = IPv4Address("192.0.2.2"), IPv4Address("198.51.100.10")
-    return KernelSa(IF_IDS.start + int(name[3:]), spi, *ends, 50, False, 0, 0, add_time, 0, "in")
+    return KernelSa(IF_IDS.start + int(name[3:]), spi, *ends, 50, False, 0, 0, add_time, 0, 0, 0, "in")

@@ -4,6 +4,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from tests.lab.node import Node
 from tests.lab.waiting import wait_for
@@ -13,6 +14,7 @@ from tests.lab.waiting import wait_for
 class Captured:
     """The lines of tcpdump, one a packet, there when the capture has ended."""
 
+    pcap: Path
     lines: list[str] = field(default_factory=list)
 
 
@@ -23,9 +25,9 @@ def capture(node: Node, interface: str, expression: str, *, to_the_last: bool = 
     Packets go to a file and are told afterwards: to print each as it comes would slow the lab down to a crawl. The
     kernel hands them over by the second, so that those of the last one are missed unless they are wanted `to_the_last`.
     """
-    captured = Captured()
     number = len(list(node.directory.glob("capture-*.pcap")))
     pcap = node.directory / f"capture-{number}.pcap"
+    captured = Captured(pcap)
     process = subprocess.Popen(
         [
             "ip",

@@ -1,7 +1,10 @@
 """Virtual WANs never exchange a packet; a tunnel reaches no address but the hub's own; what is spoofed is dropped."""
 
 import pytest
+from scapy.layers.inet import IP
+from scapy.utils import rdpcap
 
+from tests.lab.capture import capture
 from tests.lab.node import Node
 from tests.lab.reach import Listener, answer_to, marked_packet, pings, send_raw, tcp_listener, tcp_send
 from tests.lab.topology import Lab
@@ -96,6 +99,25 @@ def test_a_spoofed_source_is_dropped_and_counted_at_its_tunnel(lab: Lab) -> None
     assert listener.stop() == 0
     assert lab.hub.tunnel("branch1", 1)["spoofed"] == before[1], "counted at the tunnel that it came through"
     assert lab.hub.tunnel("branch2", 0)["spoofed"] == other
+
+
+def test_what_comes_twice_or_was_changed_on_the_way_is_dropped_and_counted(lab: Lab) -> None:
+    br1, gateway = lab.branches["br1"], lab.branches["br1"].gateways[0]
+    with capture(lab.isp, "ubr1", f"esp and dst host {gateway}", to_the_last=True) as esp:
+        assert pings(br1.node, br1.lan, "10.100.0.12")
+    packet = bytes(rdpcap(str(esp.pcap))[0][IP])
+    sequence = int.from_bytes(packet[24:28])
+    changed = packet[:24] + (sequence + 500).to_bytes(4) + packet[28:]  # one that the replay window lets through
+    before = lab.hub.tunnel("branch1", 0)
+    send_raw(lab.isp, packet, gateway, count=3)
+    send_raw(lab.isp, changed, gateway, count=2)
+
+    def counted() -> tuple[int, int]:
+        now = lab.hub.tunnel("branch1", 0)
+        return now["replayed"] - before["replayed"], now["integrityFailed"] - before["integrityFailed"]
+
+    wait_for("each counted for what it is", lambda: counted() == (3, 2))
+    assert pings(br1.node, br1.lan, "10.100.0.12")
 
 
 def test_ipv6_inside_is_closed(lab: Lab) -> None:

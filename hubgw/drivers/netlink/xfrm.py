@@ -22,9 +22,9 @@ _XFRMA_IF_ID: Final = 31
 _XFRMA_SA_DIR: Final = 33
 _DIRECTIONS: Final = {1: "in", 2: "out"}
 
-# xfrm_usersa_info: selector 56, id {daddr, spi, proto}, saddr, limits 64, {bytes, packets, add, use}, stats and seq 16,
-# reqid, family; 224 bytes in all.
-_STATE: Final = struct.Struct("=16x56x16sIBxxx16s64xQQQQ16xIH")
+# xfrm_usersa_info: selector 56, id {daddr, spi, proto}, saddr, limits 64, {bytes, packets, add, use}, stats {too old,
+# replayed, integrity failed}, seq, reqid, family; 224 bytes in all.
+_STATE: Final = struct.Struct("=16x56x16sIBxxx16s64xQQQQIII4xIH")
 _STATE_END: Final = 16 + 224
 _STATE_ID: Final = struct.Struct("=16sIHBx")
 # xfrm_userpolicy_info: selector 56, limits 64, counters 32, priority, index, direction; 168 bytes in all.
@@ -47,6 +47,8 @@ class KernelSa:
     packets: int
     add_time: int
     use_time: int
+    replayed: int  # packets that came twice, or too late for the replay window
+    integrity_failed: int  # packets with a wrong checksum: changed on the way, or made up
     direction: str  # "in", "out", or "" where its maker did not say (kernels before 6.10, strongSwan 6.0)
 
 
@@ -61,7 +63,8 @@ def dump_policies() -> bytes:
 def states(messages: Iterable[bytes]) -> list[KernelSa]:
     found = []
     for sa in messages:
-        daddr, spi, proto, saddr, bytes_, packets, add_time, use_time, _, family = _STATE.unpack_from(sa)
+        daddr, spi, proto, saddr, *counters, _, family = _STATE.unpack_from(sa)
+        bytes_, packets, add_time, use_time, too_old, replayed, integrity_failed = counters
         values = attributes(sa, _STATE_END)
         found.append(
             KernelSa(
@@ -75,6 +78,8 @@ def states(messages: Iterable[bytes]) -> list[KernelSa]:
                 packets=packets,
                 add_time=add_time,
                 use_time=use_time,
+                replayed=too_old + replayed,
+                integrity_failed=integrity_failed,
                 direction=_DIRECTIONS.get(values.get(_XFRMA_SA_DIR, b"\0")[0], ""),
             )
         )

@@ -1,6 +1,7 @@
 """What the socket is asked: changes, each refusal, and what is shown, on a real store and fake drivers."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from hubgw.agent import hub as hub_module
 from hubgw.agent.service import Applied, Connection, Provisioning, Refusal, Refused
 from hubgw.store.types import StoreError
+from tests.fakes.drivers import kernel_sa
 from tests.unit.agent.rig import BRANCHES, FIRST, Rig, run
 
 NODE = BRANCHES[BRANCHES.index(b"type: nodes") :]
@@ -267,12 +269,17 @@ def test_the_status_is_what_is_there_now(tmp_path: Path) -> None:
     async def case() -> None:
         rig = await Rig(tmp_path).connected()
         rig.machine.nftables.spoofs = {"hgt2": 3}
+        rig.machine.netlink.sas = [
+            replace(kernel_sa("hgt2", 4, 1), replayed=5, integrity_failed=1),
+            replace(kernel_sa("hgt2", 5, 1), replayed=2),
+        ]
         rig.machine.take_down("hgt1")
         status = await rig.hub.status()
         tunnels = {tunnel.name: tunnel for tunnel in status.tunnels}
         assert (tunnels["hgt1"].state, tunnels["hgt1"].spi_in) == (Connection.NOT_CONNECTED, "")
         assert (tunnels["hgt2"].state, tunnels["hgt2"].spi_in) == (Connection.CONNECTED, "00000004")
         assert (tunnels["hgt2"].spoofed, tunnels["hgt2"].link, tunnels["hgt2"].instance) == (3, "link1", 1)
+        assert (tunnels["hgt2"].replayed, tunnels["hgt2"].integrity_failed) == (7, 1)
         assert tunnels["hgt1"].since and tunnels["hgt1"].since >= (tunnels["hgt2"].since or 0)
         (route,) = (route for route in status.routes if route.prefix == "10.1.0.0/24")
         assert (route.nexthops, route.via, route.vrf) == (("hgt2",), "via hgt1 hgt2", "hgv1")

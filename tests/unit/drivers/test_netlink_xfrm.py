@@ -16,7 +16,7 @@ def state(*attributes: bytes) -> bytes:
     selector = bytes(56)
     identity = DST.packed + bytes(12) + struct.pack(">I", 0xC0FFEE01) + bytes((50, 0, 0, 0))
     limits, counters = bytes(64), struct.pack("=4Q", 1500, 3, 1_700_000_000, 1_700_000_005)
-    rest = bytes(12) + struct.pack("=IIHBBB", 0, 1, 2, 1, 32, 0) + bytes(7)
+    rest = struct.pack("=III", 2, 5, 9) + struct.pack("=IIHBBB", 0, 1, 2, 1, 32, 0) + bytes(7)
     body = selector + identity + SRC.packed + bytes(12) + limits + counters + rest
     assert len(body) == 224
     return bytes(16) + body + b"".join(attributes)
@@ -24,7 +24,21 @@ def state(*attributes: bytes) -> bytes:
 
 def test_state() -> None:
     (sa,) = xfrm.states([state(wire.u32(31, 100_000_001), attribute(4, bytes(24)), attribute(33, b"\1"))])
-    assert sa == xfrm.KernelSa(100_000_001, 0xC0FFEE01, SRC, DST, 50, True, 1500, 3, 1_700_000_000, 1_700_000_005, "in")
+    assert sa == xfrm.KernelSa(
+        if_id=100_000_001,
+        spi=0xC0FFEE01,
+        src=SRC,
+        dst=DST,
+        proto=50,
+        encap=True,
+        bytes=1500,
+        packets=3,
+        add_time=1_700_000_000,
+        use_time=1_700_000_005,
+        replayed=2 + 5,
+        integrity_failed=9,
+        direction="in",
+    )
 
 
 def test_state_without_attributes() -> None:
