@@ -9,6 +9,7 @@ TYPES: Final = {
     "site": "vpnSites",
     "vnet": "virtualNetworks",
     "connection": "vpnConnections",
+    "nat-rule": "natRules",
     "vnet-connection": "hubVirtualNetworkConnections",
     "node": "nodes",
 }

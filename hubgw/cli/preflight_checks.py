@@ -8,7 +8,14 @@ from typing import Final, Literal
 from hubgw.cli.preflight_host import Host
 
 _MODULES: Final = ("xfrm_interface", "vrf", "esp4", "nf_tables")
-_FOR_SOME: Final = {"8021q": "virtual networks on a VLAN", "bridge": "virtual networks on a bridge"}
+_NAT: Final = "gateways with natRules"
+_FOR_SOME: Final = {
+    "8021q": "virtual networks on a VLAN",
+    "bridge": "virtual networks on a bridge",
+    "sch_ingress": _NAT,
+    "cls_matchall": _NAT,
+    "act_nat": _NAT,
+}
 _OLDEST_KERNEL: Final = (5, 3)  # nexthop objects; xfrm interfaces in a VRF pass the policy check since 5.1
 _PROVEN_KERNEL: Final = (6, 12)
 _OLDEST_CHARON: Final = (5, 9, 11)  # before it VICI deadlocks when many connections are started at once

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from hubgw.agent.references import is_named, name_of, parent_of, words
+from hubgw.agent.references import is_named, name_of, parent_of, references_of, words
 from hubgw.cli.kinds import TYPES
 from hubgw.cli.output import age, few, size
 
@@ -81,7 +81,8 @@ def _wan(status: Status, one: Thing) -> list[str]:
 
 def _hub(status: Status, one: Thing) -> list[str]:
     gateways = status.referring("virtualHub", one)
-    sites = [each for gateway in gateways for each in status.children[gateway["id"].lower()]]
+    children = [each for gateway in gateways for each in status.children[gateway["id"].lower()]]
+    sites = [each for each in children if _type(each) == TYPES["connection"].lower()]
     return [
         name_of(one["id"]),
         _target(one, "virtualWan"),
@@ -124,6 +125,24 @@ def _connection(status: Status, one: Thing) -> list[str]:
         f"{up}/{len(tunnels)}" if is_site else "",
         size(sum(each["bytesIn"] for each in tunnels)) if is_site else "",
         size(sum(each["bytesOut"] for each in tunnels)) if is_site else "",
+        one["provisioningState"],
+    ]
+
+
+def _nat_rule(status: Status, one: Thing) -> list[str]:
+    named = [
+        connection["id"]
+        for connection in status.children[parent_of(one["id"]).lower()]
+        if one["id"].lower() in references_of(connection["body"])
+    ]
+    return [
+        name_of(one["id"]),
+        str(_property(one, "mode")),
+        *(
+            few([each["addressSpace"] for each in _property(one, f"{side}Mappings")])
+            for side in ("internal", "external")
+        ),
+        few([name_of(connection) for connection in named]),
         one["provisioningState"],
     ]
 
@@ -184,6 +203,7 @@ VIEWS: Final = {
     "hub": View(("NAME", "WAN", "REGION", "PREFIX", "GATEWAY", "CONNECTED", "VNETS", "STATE"), _hub),
     "site": View(("NAME", "WAN", "LINKS", "PREFIXES", "CONNECTION", "STATE"), _site),
     "connection": View(("NAME", "TO", "STATUS", "TUNNELS", "IN", "OUT", "STATE"), _connection),
+    "nat-rule": View(("NAME", "MODE", "INTERNAL", "EXTERNAL", "CONNECTIONS", "STATE"), _nat_rule),
     "tunnel": View(("NAME", "CONNECTION", "LINK", "I", "REMOTE", "STATE", "SINCE", "IN", "OUT", "LAST ERROR"), _tunnel),
     "route": View(("HUB", "PREFIX", "VIA", "TUNNELS", "ORIGIN", "AS PATH"), _route),
     "vnet": View(("NAME", "REGION", "PREFIXES", "HUB", "STATE"), _vnet),

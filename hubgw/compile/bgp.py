@@ -28,6 +28,7 @@ from hubgw.plan.types import (
 )
 from hubgw.resources.bgp import BgpPeer, bgp_peers, custom_bgp_address
 from hubgw.resources.connection import VpnConnection
+from hubgw.resources.translation import routed_prefixes
 
 SESSION_PRIORITY = 910
 
@@ -79,7 +80,11 @@ def _route_table(scope: Scope, hosted: HostedHub, carried: set[str]) -> RouteTab
     properties = hosted.hub.properties
     own = [properties.address_prefix]
     own += [prefix for vnet in hosted.vnets for prefix in vnet.vnet.properties.address_space.address_prefixes]
-    sites = [scope.site_of(connection) for connection in hosted.connections if connection.id in carried]
+    sites = [
+        (site, routed_prefixes(scope.inventory, connection, site))
+        for connection in hosted.connections
+        if connection.id in carried and (site := scope.site_of(connection))
+    ]
     return RouteTable(
         table=hosted.table,
         vrf=hosted.vrf,
@@ -88,11 +93,7 @@ def _route_table(scope: Scope, hosted: HostedHub, carried: set[str]) -> RouteTab
         branch_to_branch=hosted.wan.properties.allow_branch_to_branch_traffic,
         own=tuple(sorted(_ipv4(own))),
         statics=(
-            *(
-                StaticRoute(prefix, site.id)
-                for site in sites
-                for prefix in _ipv4(site.properties.address_space.address_prefixes)
-            ),
+            *(StaticRoute(prefix, site.id) for site, prefixes in sites for prefix in _ipv4(prefixes)),
             *(
                 StaticRoute(prefix)
                 for route in properties.route_table.routes

@@ -10,9 +10,22 @@ from hubgw.compile.ike import compile_ike, compile_secret
 from hubgw.compile.mtu import tunnel_mtu
 from hubgw.compile.scope import HostedHub, Scope
 from hubgw.compile.suites import suites
-from hubgw.plan.types import Element, Group, Nexthop, Route, Tiers, Tunnel, TunnelOf, Tunnels
+from hubgw.plan.types import (
+    Classifier,
+    Element,
+    Group,
+    Nexthop,
+    Route,
+    Tiers,
+    Translation,
+    Tunnel,
+    TunnelOf,
+    Tunnels,
+    Way,
+)
 from hubgw.resources.connection import Terms, VpnConnection
 from hubgw.resources.node import GatewayInstance
+from hubgw.resources.translation import pairs, routed_prefixes
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +48,12 @@ def compile_sites(draft: Draft, scope: Scope, secret_key: bytes) -> None:
                 continue
             of = (connection.id, site.id)
             _compile_siblings(draft, hosted, tunnels, of)
+            _compile_nat(draft, scope, connection, tunnels, of)
             ways = [
                 _Path((scope.inventory.priority(site) or 0, -weight), _nexthops(tunnels, weight), of)
                 for weight in {tunnel.weight for tunnel in tunnels}
             ]
-            for prefix in site.properties.address_space.address_prefixes:
+            for prefix in routed_prefixes(scope.inventory, connection, site):
                 paths.setdefault(prefix, []).extend(ways)
         for prefix, ways in paths.items():
             ways.sort(key=lambda path: path.order)
@@ -94,6 +108,26 @@ def _compile_siblings(draft: Draft, hosted: HostedHub, tunnels: list[TunnelOf], 
         draft.add(Element("vrf_mark", (name,), str(hosted.mark)), *owners)
     for pair in permutations(names, 2):
         draft.add(Element("siblings", pair), *owners)
+
+
+def _compile_nat(
+    draft: Draft, scope: Scope, connection: VpnConnection, tunnels: list[TunnelOf], owners: tuple[str, ...]
+) -> None:
+    """Has each of a site's tunnels translate alike, so that it does not matter which of them a packet takes."""
+    for pair in pairs(scope.inventory, connection):
+        internal, external = pair.internal, pair.external
+        if not isinstance(internal, IPv4Network) or not isinstance(external, IPv4Network):
+            raise TypeError(f"{pair.rule.id}: {internal}, {external}: validation should have refused IPv6")
+        # The side that the internal addresses are on, and the way from there to the other.
+        outward: Way = "out" if pair.mode == "EgressSnat" else "in"
+        inward: Way = "in" if pair.mode == "EgressSnat" else "out"
+        for tunnel in tunnels:
+            draft.add(Classifier(tunnel.name), pair.rule.id, *owners)
+            for translation in (
+                Translation(tunnel.name, outward, "source", internal, external),
+                Translation(tunnel.name, inward, "destination", external, internal),
+            ):
+                draft.add(translation, pair.rule.id, *owners)
 
 
 def _tunnel(scope: Scope, connection: VpnConnection, terms: Terms, instance: GatewayInstance) -> TunnelOf:

@@ -6,6 +6,7 @@ from itertools import groupby
 
 from hubgw.plan.types import (
     Address,
+    Classifier,
     Create,
     Delete,
     Element,
@@ -25,6 +26,7 @@ from hubgw.plan.types import (
     Ruleset,
     Speaker,
     Sysctl,
+    Translation,
     Tunnel,
     Tunnels,
     Unreachable,
@@ -39,6 +41,9 @@ _MAKE: dict[type, int] = {
     Element: 22,
     Vrf: 23,
     Tunnel: 25,
+    # With its tunnel: what is routed there before would leave as it came.
+    Classifier: 25,
+    Translation: 25,
     Port: 26,
     Address: 27,
     Nexthop: 28,
@@ -65,6 +70,8 @@ _BREAK: dict[type, int] = {
     Group: 41,
     Nexthop: 42,
     Address: 43,
+    Translation: 43,
+    Classifier: 43,
     Port: 44,
     Tunnel: 45,
     Vrf: 47,
@@ -150,7 +157,7 @@ def _flushed(wanted: Iterable[Object], seen: Mapping[Key, Object]) -> set[Key]:
 
     def goes(obj: Object) -> bool:
         match obj:
-            case Address(interface):
+            case Address(interface) | Classifier(interface) | Translation(interface):
                 return interface in remade
             case Nexthop(id_):
                 return id_ in nexthops
@@ -201,6 +208,10 @@ def _rank(op: Op) -> tuple[int, int]:
                 return (_BREAK_LAST_RESORT, 0)
             case Rule(table=0):
                 return (_BREAK[Vrf], 1)
+            case Translation():
+                return (_BREAK[Translation], 1)
+            case Classifier():
+                return (_BREAK[Classifier], 2)
             case _:
                 return (_BREAK[type(obj)], 0)
     if isinstance(obj, Element) and obj.set == "ike_open":
@@ -211,6 +222,10 @@ def _rank(op: Op) -> tuple[int, int]:
     if isinstance(op, Create) and isinstance(obj, Port):
         # A bridge that gives an interface back does so before another takes it.
         return (_MAKE[Port], 1)
+    if isinstance(obj, Classifier):
+        return (_MAKE[Classifier], 1)
+    if isinstance(obj, Translation):
+        return (_MAKE[Translation], 2)
     if isinstance(obj, Route):
         match obj.via:
             case Unreachable():

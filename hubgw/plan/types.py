@@ -7,7 +7,7 @@ starts with the class's name. Everything is frozen and hashable. Nothing here kn
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Interface, IPv6Network
-from typing import Final
+from typing import Final, Literal
 
 from hubgw.names import TUNNEL_PREFIX, Secret
 from hubgw.plan.bgp import PeerOf, RouteTable
@@ -135,6 +135,39 @@ class Address:
     @property
     def key(self) -> Key:
         return ("Address", self.interface, self.address)
+
+
+@dataclass(frozen=True, slots=True)
+class Classifier:
+    """The clsact queueing discipline of a tunnel: the hooks at which the filters of its translations hang."""
+
+    interface: str
+
+    @property
+    def key(self) -> Key:
+        return ("Classifier", self.interface)
+
+
+Way = Literal["in", "out"]
+"""Of a packet that comes out of a tunnel, or that goes into it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Translation:
+    """Stateless NAT of one prefix at a tunnel: the address at `end` moves from `old` to `new`, of the same length.
+
+    What of an ICMP error quotes a packet of the other way is translated with it.
+    """
+
+    interface: str
+    way: Way
+    end: Literal["source", "destination"]
+    old: IPv4Network
+    new: IPv4Network
+
+    @property
+    def key(self) -> Key:
+        return ("Translation", self.interface, self.way, self.end, self.old, self.new)
 
 
 @dataclass(frozen=True, slots=True)
@@ -355,6 +388,8 @@ Object = (
     | Tunnel
     | Port
     | Address
+    | Classifier
+    | Translation
     | Nexthop
     | Group
     | Route

@@ -6,6 +6,7 @@ from typing import assert_never
 from hubgw.plan.diff import target
 from hubgw.plan.types import (
     Address,
+    Classifier,
     Create,
     Delete,
     Element,
@@ -25,6 +26,7 @@ from hubgw.plan.types import (
     Speaker,
     Sysctl,
     Tiers,
+    Translation,
     Tunnel,
     Tunnels,
     Unreachable,
@@ -49,6 +51,9 @@ _ELEMENTS = {
     "underlay": "underlay interface",
     "vrf_mark": "VRF of the sources from",
 }
+
+
+_WAYS = {"in": "from", "out": "into"}
 
 
 def describe(op: Op) -> str:
@@ -78,6 +83,10 @@ def name(obj: Object) -> str:
             return f"{kind} interface {device}"
         case Address(interface, address):
             return f"address {address} on {interface}"
+        case Classifier(interface):
+            return f"hooks for NAT on {interface}"
+        case Translation(interface, way, end, old, new):
+            return f"NAT of packets {_WAYS[way]} {interface}: {end} {old} -> {new}"
         case Nexthop(_, interface):
             return f"nexthop of {interface}"
         case Group(tiers):

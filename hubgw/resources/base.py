@@ -26,6 +26,7 @@ from hubgw.resources.ids import (
     CONNECTION_TYPE,
     DEFAULT_SCOPE,
     LINK_TYPE,
+    NAT_RULE_TYPE,
     ResourceId,
     canonical_type,
     provider_of,
@@ -245,6 +246,7 @@ GatewayRef = Annotated[Ref, PlainValidator(_ref_to("vpnGateways")), _AS_ID]
 VnetRef = Annotated[Ref, PlainValidator(_ref_to("virtualNetworks")), _AS_ID]
 SiteRef = Annotated[Ref, PlainValidator(_ref_to("vpnSites")), _AS_ID]
 LinkRef = Annotated[Ref, PlainValidator(_ref_to(LINK_TYPE)), _AS_ID]
+NatRuleRef = Annotated[Ref, PlainValidator(_ref_to(NAT_RULE_TYPE)), _AS_ID]
 ExtendedRef = Annotated[Ref, PlainValidator(_ref_to("vpnSites", LINK_TYPE, CONNECTION_TYPE)), _AS_ID]
 Text = Annotated[str, AfterValidator(_printable)]
 SitePrefix = Annotated[IPv4Network | IPv6Network, PlainValidator(_prefix), PlainSerializer(str)]

@@ -14,6 +14,7 @@ from hubgw.resources.hub import VirtualHub
 from hubgw.resources.problem import Path, shown
 from hubgw.resources.report import Report, words
 from hubgw.resources.site import VpnSite
+from hubgw.resources.translation import routed_prefixes
 from hubgw.resources.vnet import VirtualNetwork
 
 Network = IPv4Network | IPv6Network
@@ -36,12 +37,26 @@ def check_prefixes(report: Report) -> None:
     for hub in report.inventory.hubs:
         path = ("properties", "addressPrefix")
         wans[hub.properties.virtual_wan.key].append(_Entry(hub.properties.address_prefix, hub, path))
+    routed = _routed(report)
     for site in report.inventory.sites:
-        wans[site.properties.virtual_wan.key].extend(_spaces(site, site.properties.address_space.address_prefixes))
+        wans[site.properties.virtual_wan.key].extend(
+            entry
+            for entry in _spaces(site, site.properties.address_space.address_prefixes)
+            if site.key not in routed or entry.prefix in routed[site.key]
+        )
     for vnet, wan_key in connected_vnets(report):
         wans[wan_key].extend(_spaces(vnet, vnet.properties.address_space.address_prefixes))
     for wan_key in sorted(wans):
         _sweep(report, wans[wan_key])
+
+
+def _routed(report: Report) -> dict[str, set[Network]]:
+    """Returns, of each connected site, what some hub routes of its address space: NAT hides the rest of it."""
+    routed: dict[str, set[Network]] = defaultdict(set)
+    for connection in report.inventory.connections:
+        if site := report.of(VpnSite, connection.properties.remote_vpn_site):
+            routed[site.key].update(routed_prefixes(report.inventory, connection, site))
+    return routed
 
 
 def _spaces(owner: Resource, prefixes: tuple[Network, ...]) -> Iterator[_Entry]:

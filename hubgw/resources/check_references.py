@@ -31,6 +31,12 @@ def references(resource: Resource) -> Iterator[tuple[Path, Ref]]:
             yield ("properties", "remoteVirtualNetwork"), resource.properties.remote_virtual_network
         case VpnConnection():
             yield ("properties", "remoteVpnSite"), resource.properties.remote_vpn_site
+            for index, one in enumerate(resource.properties.vpn_link_connections):
+                path: Path = ("properties", "vpnLinkConnections", index, "properties")
+                for position, rule in enumerate(one.properties.ingress_nat_rules):
+                    yield (*path, "ingressNatRules", position), rule
+                for position, rule in enumerate(one.properties.egress_nat_rules):
+                    yield (*path, "egressNatRules", position), rule
         case Settings():
             yield ("properties", "resource"), resource.properties.resource
         case Node():

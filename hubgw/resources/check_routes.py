@@ -12,6 +12,7 @@ from hubgw.resources.node import VirtualNetworkAttachment
 from hubgw.resources.problem import Path, shown
 from hubgw.resources.report import Report, words
 from hubgw.resources.site import VpnSite
+from hubgw.resources.translation import routed_prefixes
 from hubgw.resources.vnet import VirtualNetwork
 
 _Network = IPv4Network | IPv6Network
@@ -66,21 +67,24 @@ def _attachments(report: Report, vnets: list[VirtualNetwork]) -> Iterator[tuple[
 
 def _taken(report: Report, hub: VirtualHub, vnets: list[VirtualNetwork]) -> Iterator[tuple[_Network, _Place]]:
     yield hub.properties.address_prefix, (hub, ("properties", "addressPrefix"))
-    spaces: list[tuple[Resource, tuple[_Network, ...]]] = [
-        (vnet, vnet.properties.address_space.address_prefixes) for vnet in vnets
-    ]
+    spaces: list[tuple[Resource, tuple[_Network, ...], tuple[_Network, ...]]] = []
+    for vnet in vnets:
+        space = vnet.properties.address_space.address_prefixes
+        spaces.append((vnet, space, space))
     for connection in report.inventory.connections:
         gateway = report.of(VpnGateway, connection.parent_key)
         site = report.of(VpnSite, connection.properties.remote_vpn_site)
         if gateway and site and gateway.properties.virtual_hub.key == hub.key:
-            spaces.append((site, site.properties.address_space.address_prefixes))
+            routed = routed_prefixes(report.inventory, connection, site)
+            spaces.append((site, site.properties.address_space.address_prefixes, routed))
             for peer in bgp_peers(report.inventory, connection):
                 yield IPv4Network(peer.address), (site, ("properties",))
     for attachment, place in _attachments(report, vnets):
         yield attachment.address.network, place
-    for owner, prefixes in spaces:
+    for owner, prefixes, of_hub in spaces:
         for index, prefix in enumerate(prefixes):
-            yield prefix, (owner, ("properties", "addressSpace", "addressPrefixes", index))
+            if prefix in of_hub:
+                yield prefix, (owner, ("properties", "addressSpace", "addressPrefixes", index))
 
 
 def _check_next_hop(report: Report, around: _Around, path: Path, address: Address) -> None:

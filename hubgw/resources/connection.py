@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from hubgw.names import Secret
-from hubgw.resources.base import HubRef, Lenient, LinkRef, Model, Ref, Resource, SharedKey, SiteRef
-from hubgw.resources.ids import LINK_CONNECTION_TYPE
+from hubgw.resources.base import HubRef, Lenient, LinkRef, Model, NatRuleRef, Ref, Resource, SharedKey, SiteRef
+from hubgw.resources.ids import CONNECTION_TYPE, LINK_CONNECTION_TYPE, ResourceId
 from hubgw.resources.ipsec import IpsecPolicy
 from hubgw.resources.peering import ChosenAddress, GatewayBgpSettings
 from hubgw.resources.site import MAX_LINKS, Link, Name, VpnSite
@@ -17,6 +17,7 @@ DpdTimeout = Annotated[int, Field(ge=20, le=3600)]
 Protocol = Literal["IKEv2", "IKEv1"]
 Weight = Annotated[int, Field(ge=0, le=32_000)]
 Mode = Literal["Default", "ResponderOnly", "InitiatorOnly"]
+NatRules = Annotated[tuple[NatRuleRef, ...], Lenient]
 IpsecPolicies = Annotated[tuple[IpsecPolicy, ...], Lenient, Field(max_length=1)]
 
 
@@ -51,6 +52,16 @@ class VpnLinkConnectionProperties(Model):
     enable_rate_limiting: bool = False
     use_local_azure_ip_address: bool = False
     dpd_timeout_seconds: DpdTimeout | None = None
+    ingress_nat_rules: NatRules = ()
+    egress_nat_rules: NatRules = ()
+
+    @field_validator("ingress_nat_rules", "egress_nat_rules", mode="before")
+    @classmethod
+    def _rules_of_the_gateway(cls, value: object, context: ValidationInfo) -> object:
+        scope = context.context
+        if not isinstance(value, list) or not isinstance(scope, ResourceId) or scope.type != CONNECTION_TYPE:
+            return value
+        return [_with_full_rule(item, scope.names[0]) for item in value]
 
 
 class VpnLinkConnection(Model):
@@ -90,6 +101,13 @@ def _with_full_link(item: Any, site: Ref) -> Any:
             if "/" not in link:
                 properties = item["properties"] | {"vpnSiteLink": f"{site.id}/vpnSiteLinks/{link}"}
                 return item | {"properties": properties}
+    return item
+
+
+def _with_full_rule(item: object, gateway: str) -> object:
+    match item:
+        case {"id": str(name)} | str(name) if "/" not in name:
+            return f"{gateway}/{name}"
     return item
 
 

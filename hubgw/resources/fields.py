@@ -48,6 +48,7 @@ LATER: Final = Field.REFUSED
 _SPACE: Final = Group({"addressPrefixes": DONE, "ipamPoolPrefixAllocations": LATER})
 _PART: Final[Mapping[str, Rule]] = {"id": READ_ONLY, "etag": READ_ONLY, "type": READ_ONLY, "name": DONE}
 _PEER: Final[Mapping[str, Rule]] = {"asn": DONE, "bgpPeeringAddress": DONE}
+_MAPPINGS: Final = Group({"addressSpace": DONE, "portRange": LATER})
 _POLICY: Final = Group(
     {
         "saLifeTimeSeconds": DONE,
@@ -136,7 +137,7 @@ PROPERTIES: Final[Mapping[str, Mapping[str, Rule]]] = {
         "ipConfigurations": READ_ONLY,
         "enableBgpRouteTranslationForNat": Only(False),
         "isRoutingPreferenceInternet": Only(False),
-        "natRules": LATER,
+        "natRules": READ_ONLY,
         "provisioningState": READ_ONLY,
     },
     "virtualNetworks": {
@@ -208,12 +209,22 @@ PROPERTIES: Final[Mapping[str, Mapping[str, Rule]]] = {
                         "vpnSiteLink": DONE,
                         "vpnLinkConnectionMode": DONE,
                         "vpnGatewayCustomBgpAddresses": Group({"ipConfigurationId": DONE, "customBgpIpAddress": DONE}),
-                        "ingressNatRules": LATER,
-                        "egressNatRules": LATER,
+                        "ingressNatRules": DONE,
+                        "egressNatRules": DONE,
                     }
                 ),
             }
         ),
+    },
+    "vpnGateways/natRules": {
+        "type": Only("Static", later=("Dynamic",)),
+        "mode": DONE,
+        "internalMappings": _MAPPINGS,
+        "externalMappings": _MAPPINGS,
+        "ipConfigurationId": LATER,
+        "ingressVpnSiteLinkConnections": READ_ONLY,
+        "egressVpnSiteLinkConnections": READ_ONLY,
+        "provisioningState": READ_ONLY,
     },
     "nodes": {
         "gatewayInstances": Group(

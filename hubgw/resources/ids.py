@@ -17,6 +17,7 @@ TYPES: Final = (
     "virtualHubs/hubVirtualNetworkConnections",
     "vpnGateways",
     "vpnGateways/vpnConnections",
+    "vpnGateways/natRules",
     "virtualNetworks",
     "vpnSites",
     "nodes",
@@ -29,6 +30,7 @@ LINK_SEGMENT: Final = "/vpnsitelinks/"
 """What the key of a link has between its site's key and its name."""
 
 CONNECTION_TYPE: Final = "vpnGateways/vpnConnections"
+NAT_RULE_TYPE: Final = "vpnGateways/natRules"
 LINK_CONNECTION_TYPE: Final = "vpnGateways/vpnConnections/vpnLinkConnections"
 OWN_TYPES: Final = frozenset({"nodes", "settings"})
 

@@ -9,6 +9,7 @@ from hubgw.resources.base import Ref, Resource
 from hubgw.resources.connection import VpnConnection, VpnGateway
 from hubgw.resources.hub import VirtualHub
 from hubgw.resources.ids import LINK_SEGMENT
+from hubgw.resources.nat import NatRule
 from hubgw.resources.node import Node
 from hubgw.resources.settings import Settings
 from hubgw.resources.site import VpnSite
@@ -30,6 +31,7 @@ class Inventory:
     vnet_connections: tuple[HubVirtualNetworkConnection, ...]
     sites: tuple[VpnSite, ...]
     connections: tuple[VpnConnection, ...]
+    nat_rules: tuple[NatRule, ...]
     nodes: tuple[Node, ...]
     settings: tuple[Settings, ...]
     settings_by_resource: Mapping[str, Settings]
@@ -52,6 +54,7 @@ class Inventory:
             vnet_connections=every(HubVirtualNetworkConnection),
             sites=every(VpnSite),
             connections=every(VpnConnection),
+            nat_rules=every(NatRule),
             nodes=every(Node),
             settings=settings,
             settings_by_resource=MappingProxyType({one.properties.resource.key: one for one in settings}),

@@ -13,6 +13,7 @@ from hubgw.resources.connection import VpnConnection, VpnGateway
 from hubgw.resources.fields import LOCATED, Field, Group, Only, Rule, fields_of
 from hubgw.resources.hub import VirtualHub
 from hubgw.resources.ids import DEFAULT_SCOPE, TYPES, ResourceId, canonical_type
+from hubgw.resources.nat import NatRule
 from hubgw.resources.node import Node
 from hubgw.resources.problem import Finding, Path, kind_of, nearest, shown
 from hubgw.resources.settings import Settings
@@ -28,6 +29,7 @@ CLASSES: Final[Mapping[str, type[Resource]]] = {
         HubVirtualNetworkConnection,
         VpnGateway,
         VpnConnection,
+        NatRule,
         VirtualNetwork,
         VpnSite,
         Node,

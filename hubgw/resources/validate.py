@@ -12,6 +12,7 @@ from hubgw.resources.check_bgp import check_bgp
 from hubgw.resources.check_connections import check_connections, check_identities, check_keys
 from hubgw.resources.check_custom_addresses import check_custom_addresses
 from hubgw.resources.check_ipsec import check_ipsec
+from hubgw.resources.check_nat import check_nat
 from hubgw.resources.check_nodes import check_attachments, check_instances
 from hubgw.resources.check_prefixes import check_prefixes
 from hubgw.resources.check_references import check_references
@@ -42,6 +43,7 @@ def validate(resources: Iterable[Resource], where: Where) -> tuple[Problem, ...]
     check_keys(report)
     check_ipsec(report)
     check_prefixes(report)
+    check_nat(report)
     check_routes(report)
     check_instances(report)
     check_attachments(report)

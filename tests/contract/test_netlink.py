@@ -24,6 +24,7 @@ from hubgw.plan.types import (
     SESSIONS,
     UNREACHABLE_METRIC,
     Address,
+    Classifier,
     Create,
     Delete,
     Gateway,
@@ -37,6 +38,7 @@ from hubgw.plan.types import (
     Route,
     Rule,
     Sysctl,
+    Translation,
     Tunnel,
     Tunnels,
     Unreachable,
@@ -82,6 +84,12 @@ SESSION = SESSIONS[2]
 PINNED = Rule(910, source=IPv4Address("10.100.0.12"), uid=SESSION, table=SESSION)
 TO_PEER = Route(SESSION, IPv4Network("10.1.0.254/32"), Tunnels(BOTH))
 ENDED = Route(SESSION, IPv4Network("0.0.0.0/0"), Unreachable(), UNREACHABLE_METRIC)
+HOOKS = Classifier("hgt1")
+SEEN_AS, MEANT = (
+    Translation("hgt1", "in", "source", IPv4Network("10.9.0.0/24"), IPv4Network("192.168.9.0/24")),
+    Translation("hgt1", "out", "destination", IPv4Network("192.168.9.0/24"), IPv4Network("10.9.0.0/24")),
+)
+NAT = (HOOKS, SEEN_AS, MEANT)
 
 HUB: tuple[Object, ...] = (
     Sysctl(SYSCTL, "1"),
@@ -106,6 +114,7 @@ HUB: tuple[Object, ...] = (
     WITHOUT_DEFAULT,
     NOWHERE,
     PINNED,
+    *NAT,
 )
 
 
@@ -172,6 +181,9 @@ class RealMachine:
 
     def ip(self, command: str) -> str:
         return subprocess.run(["ip", *command.split()], check=True, capture_output=True, text=True).stdout
+
+    def tc(self, command: str) -> str:
+        return subprocess.run(["tc", *command.split()], check=True, capture_output=True, text=True).stdout
 
     def close(self) -> None:
         self.driver.close()
@@ -265,6 +277,10 @@ LIFE: list[tuple[tuple[Object, ...], Object, Object | None]] = [
     ((), ENDED, None),
     ((), WITHOUT_DEFAULT, replace(WITHOUT_DEFAULT, suppress_prefixlength=None)),
     ((WITHOUT_DEFAULT,), NOWHERE, replace(NOWHERE, table=SESSION)),
+    ((VRF, tunnel(1)), HOOKS, None),
+    ((VRF, tunnel(1), HOOKS), SEEN_AS, None),
+    ((VRF, tunnel(1), HOOKS, SEEN_AS), replace(SEEN_AS, new=IPv4Network("192.168.8.0/24")), None),
+    ((VRF, tunnel(1), HOOKS, SEEN_AS), MEANT, None),
     ((PINNED,), replace(PINNED, source=IPv4Address("10.100.0.13")), None),
     ((PINNED,), replace(PINNED, uid=SESSION + 1), replace(PINNED, uid=SESSION + 1, table=SESSION + 1)),
 ]
@@ -348,14 +364,14 @@ def test_a_deleted_tunnel_takes_its_nexthop_along_and_comes_back(machine: Machin
     converge(machine, *HUB)
     machine.delete_link("hgt1")
     changed = replace(GROUP, active=(FIRST + 1,))
-    assert observe(machine) == kernel_objects(*HUB) - {tunnel(1), nexthop(1), GROUP} | {changed}
+    assert observe(machine) == kernel_objects(*HUB) - {tunnel(1), nexthop(1), GROUP, *NAT} | {changed}
     converge(machine, *HUB)
 
 
 def test_the_last_tunnel_takes_the_group_and_its_routes_along(machine: Machine) -> None:
     converge(machine, *HUB)
     assert apply(machine, Delete(tunnel(1)), Delete(tunnel(2))) == []
-    gone = {tunnel(1), tunnel(2), nexthop(1), nexthop(2), GROUP, LEARNED, TO_PEER}
+    gone = {tunnel(1), tunnel(2), nexthop(1), nexthop(2), GROUP, LEARNED, TO_PEER, *NAT}
     assert observe(machine) == kernel_objects(*HUB) - gone
     converge(machine, *HUB)
 
@@ -559,6 +575,36 @@ def test_what_an_operator_changes_is_seen_told_and_repaired(kernel: RealMachine,
     for _ in range(4):
         apply(kernel, *left(kernel, HUB))
     assert left(kernel, HUB) == []
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "qdisc del dev hgt1 clsact",
+        "filter del dev hgt1 ingress",
+        "qdisc add dev hgt2 clsact",
+        "filter add dev hgt1 egress matchall action nat egress 10.9.0.0/24 192.168.9.0 continue",
+        "filter add dev hgt1 ingress protocol ip matchall action nat ingress 10.9.0.1/32 192.168.9.1 continue",
+    ],
+)
+def test_nat_that_an_operator_changes_is_seen_told_and_repaired(kernel: RealMachine, command: str) -> None:
+    converge(kernel, *HUB)
+    monitor = kernel.run(listening(kernel))
+    kernel.tc(command)
+    assert {event.kind for event in kernel.run(told(monitor))} == {"classifier"}
+    assert left(kernel, HUB) != []
+    converge(kernel, *HUB)
+
+
+def test_own_writes_of_nat_are_no_news_and_a_filter_of_others_stays(kernel: RealMachine) -> None:
+    converge(kernel, VRF, tunnel(1), HOOKS)
+    kernel.tc("filter add dev hgt1 ingress protocol ip pref 7 matchall action drop")
+    monitor = kernel.run(listening(kernel))
+    converge(kernel, VRF, tunnel(1), HOOKS, SEEN_AS, MEANT)
+    converge(kernel, VRF, tunnel(1), HOOKS)
+    kernel.ip("link set trunk0 down")
+    assert [event.kind for event in kernel.run(told(monitor))] == ["link"]
+    assert "action drop" in kernel.tc("filter show dev hgt1 ingress")
 
 
 async def listening(kernel: RealMachine) -> Monitor:

@@ -12,6 +12,7 @@ from hubgw.plan.types import (
     GROUPS,
     LEARNED_METRIC,
     Address,
+    Classifier,
     Create,
     Delete,
     Gateway,
@@ -26,6 +27,7 @@ from hubgw.plan.types import (
     Route,
     Sysctl,
     Tiers,
+    Translation,
     Tunnel,
     Tunnels,
     Vrf,
@@ -130,9 +132,14 @@ class FakeNetlink:
         """What the kernel does when an interface goes: all that is on it goes too."""
         for obj in list(self.objects.values()):
             match obj:
-                case Vrf(name=name_) | Tunnel(name=name_) | Port(name=name_) | Address(interface=name_) if (
-                    name_ == name
-                ):
+                case (
+                    Vrf(name=name_)
+                    | Tunnel(name=name_)
+                    | Port(name=name_)
+                    | Address(interface=name_)
+                    | Classifier(interface=name_)
+                    | Translation(interface=name_)
+                ) if name_ == name:
                     self.objects.pop(obj.key, None)
                 case Tunnel(vrf=vrf) | Port(vrf=vrf) if vrf == name:
                     self._cycle(obj.name)
@@ -192,6 +199,11 @@ class FakeNetlink:
             for prefix in [prefix for prefix, tiers in routes.items() if tiers == group.tiers]:
                 del routes[prefix]
 
+    def _delete_translations(self, name: str) -> None:
+        for obj in list(self.objects.values()):
+            if isinstance(obj, Translation) and obj.interface == name:
+                del self.objects[obj.key]
+
     def _refusal(self, op: Op) -> str:
         obj = op.old if isinstance(op, Delete) else op.new
         for position, (what, reason) in enumerate(self._failures):
@@ -202,7 +214,15 @@ class FakeNetlink:
 
     def _missing(self, obj: Object) -> str:
         match obj:
-            case Tunnel(vrf=name) | Port(vrf=name) | Address(interface=name) | Nexthop(interface=name):
+            case Translation(interface=name) if ("Classifier", name) not in self.objects:
+                return f"{name}: no such interface" if not self._has(name) else "Parent Qdisc doesn't exists"
+            case (
+                Tunnel(vrf=name)
+                | Port(vrf=name)
+                | Address(interface=name)
+                | Classifier(interface=name)
+                | Nexthop(interface=name)
+            ):
                 return "" if self._has(name) else f"{name}: no such interface"
             case Route(via=OnLink(name) | Gateway(name)):
                 return "" if self._has(name) else f"{name}: no such interface"
@@ -242,6 +262,9 @@ class FakeNetlink:
                 self._delete_nexthop(obj)
             case Group():
                 self._delete_group(obj)
+            case Classifier(interface=name):
+                self._delete_translations(name)
+                self.objects.pop(obj.key, None)
             case Sysctl():
                 pass
             case _:

@@ -77,8 +77,12 @@ def two_branches() -> Status:
         )
 
     def joined(branch: int, **status: Provisioning | Connection | str) -> ResourceStatus:
-        site_ref = {"id": id_of(f"vpnSites/branch{branch}")}
-        return resource(f"vpnGateways/gw1/vpnConnections/branch{branch}", {"remoteVpnSite": site_ref}, **status)  # type: ignore[arg-type]
+        rules = [{"id": id_of("vpnGateways/gw1/natRules/lan1")}] if branch == 1 else []
+        body = {
+            "remoteVpnSite": {"id": id_of(f"vpnSites/branch{branch}")},
+            "vpnLinkConnections": [{"name": "isp", "properties": {"ingressNatRules": rules}}],
+        }
+        return resource(f"vpnGateways/gw1/vpnConnections/branch{branch}", body, **status)  # type: ignore[arg-type]
 
     resources = (
         resource("virtualWans/wan1", {"allowBranchToBranchTraffic": True}),
@@ -93,6 +97,14 @@ def two_branches() -> Status:
             connection=Connection.NOT_CONNECTED,
             state=Provisioning.FAILED,
             reason="charon: no proposal chosen\x1b[31m",
+        ),
+        resource(
+            "vpnGateways/gw1/natRules/lan1",
+            {
+                "mode": "IngressSnat",
+                "internalMappings": [{"addressSpace": "10.9.0.0/24"}],
+                "externalMappings": [{"addressSpace": "172.30.1.0/24"}],
+            },
         ),
         resource(
             "virtualNetworks/vnet1", {"addressSpace": {"addressPrefixes": ["10.50.0.0/24"]}}, location="westeurope"

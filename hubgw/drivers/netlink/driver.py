@@ -1,4 +1,4 @@
-"""Observes and changes what is ours of the kernel's links, addresses, nexthops, routes, rules, settings and SAs.
+"""Observes and changes what is ours of the kernel's links, addresses, NAT, nexthops, routes, rules, settings and SAs.
 
 Operations are carried out in the order given; neighbours of one class and kind go in one send. Only what bears our
 names, numbers and protocol is seen or deleted; an interface of the operator's is enslaved and given back.
@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
 
-from hubgw.drivers.netlink import decode, encode, groups, learned, links, rules, sysctl, xfrm
+from hubgw.drivers.netlink import decode, encode, groups, learned, links, nat, rules, sysctl, xfrm
 from hubgw.drivers.netlink.client import NETLINK_ROUTE, NETLINK_XFRM, Client, words
 from hubgw.drivers.netlink.kernel import ABSENT, NONE, Kernel
 from hubgw.drivers.netlink.ledger import Ledger
@@ -19,6 +19,7 @@ from hubgw.plan.bgp import Nlri
 from hubgw.plan.diff import target
 from hubgw.plan.types import (
     Address,
+    Classifier,
     Create,
     Delete,
     Group,
@@ -31,6 +32,7 @@ from hubgw.plan.types import (
     Rule,
     Sysctl,
     Tiers,
+    Translation,
     Tunnel,
     Update,
     Vrf,
@@ -77,6 +79,7 @@ class NetlinkDriver:
             routes = await dump(encode.dump_routes(family))
             found += decode.our_routes(routes, interfaces, self._ledger.names)
         found += await rules.observe(self._kernel)
+        found += await nat.observe(self._kernel, interfaces)
         return found
 
     async def apply(self, ops: Sequence[Op]) -> list[OpError]:
@@ -141,6 +144,8 @@ class NetlinkDriver:
             return await (links.delete if kind is Delete else links.make)(self._kernel, ops)
         if class_ is Rule:
             return await (rules.delete if kind is Delete else rules.make)(self._kernel, ops)
+        if class_ in (Classifier, Translation):
+            return await nat.apply(self._kernel, ops)
         await self._kernel.know(ops)
         return await self._kernel.send(ops, self._encode, ABSENT if kind is Delete else NONE)
 

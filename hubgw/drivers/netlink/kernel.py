@@ -7,7 +7,20 @@ from typing import Final
 from hubgw.drivers.netlink import decode, encode
 from hubgw.drivers.netlink.client import Client, words
 from hubgw.plan.diff import target
-from hubgw.plan.types import Address, Gateway, Nexthop, Object, OnLink, Op, OpError, Port, Route, Tunnel
+from hubgw.plan.types import (
+    Address,
+    Classifier,
+    Gateway,
+    Nexthop,
+    Object,
+    OnLink,
+    Op,
+    OpError,
+    Port,
+    Route,
+    Translation,
+    Tunnel,
+)
 
 ABSENT: Final = frozenset({errno.ENODEV, errno.ENOENT, errno.ESRCH, errno.EADDRNOTAVAIL})
 """Answers to a deletion of what is not there."""
@@ -64,7 +77,12 @@ def _interfaces(obj: Object) -> tuple[str, ...]:
             return (vrf,)
         case Port(vrf=vrf, parent=parent):
             return (vrf, parent) if parent else (vrf,)
-        case Address(interface=interface) | Nexthop(interface=interface):
+        case (
+            Address(interface=interface)
+            | Classifier(interface=interface)
+            | Translation(interface=interface)
+            | Nexthop(interface=interface)
+        ):
             return (interface,)
         case Route(via=OnLink(interface) | Gateway(interface)):
             return (interface,)

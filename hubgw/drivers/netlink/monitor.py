@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from hubgw import names
-from hubgw.drivers.netlink import decode, uapi, wire
+from hubgw.drivers.netlink import decode, nat, uapi, wire
 from hubgw.drivers.netlink.client import NETLINK_NETFILTER, NETLINK_ROUTE, open_events
 from hubgw.plan.types import LEARNED_PROTOCOL, PROTOCOL, SESSIONS, TABLES
 
-_LINK, _IPV4_IFADDR, _IPV4_ROUTE, _IPV4_RULE, _IPV6_ROUTE, _IPV6_RULE, _NEXTHOP = 1, 5, 7, 8, 11, 19, 32
+_LINK, _TC, _IPV4_IFADDR, _IPV4_ROUTE, _IPV4_RULE, _IPV6_ROUTE, _IPV6_RULE, _NEXTHOP = 1, 4, 5, 7, 8, 11, 19, 32
 _NFTABLES: Final = 7
 _NFT_SUBSYSTEM: Final = 10
 _NFT_MSG_NEWGEN: Final = 15
@@ -32,7 +32,8 @@ _DATAGRAM: Final = 64 << 10
 
 
 class Event(NamedTuple):
-    """What may have changed: ``link``, ``address``, ``route``, ``nexthop``, ``rule``, ``nftables``; which; how.
+    """What may have changed: ``link``, ``address``, ``route``, ``nexthop``, ``rule``, ``classifier``, ``nftables``;
+    which; how.
 
     ``resync`` says that the kernel dropped events: anything may have changed.
     """
@@ -47,7 +48,7 @@ class Monitor:
 
     def __init__(self, own_port_ids: Sequence[int], table: str) -> None:
         """`own_port_ids` are the requesters whose writes are no news; `table` is our nftables table."""
-        groups = (_LINK, _IPV4_IFADDR, _IPV4_ROUTE, _IPV4_RULE, _IPV6_ROUTE, _IPV6_RULE, _NEXTHOP)
+        groups = (_LINK, _TC, _IPV4_IFADDR, _IPV4_ROUTE, _IPV4_RULE, _IPV6_ROUTE, _IPV6_RULE, _NEXTHOP)
         self._route = open_events(NETLINK_ROUTE, groups)
         _attach_filter(self._route, own_port_ids)
         self._netfilter = open_events(NETLINK_NETFILTER, (_NFTABLES,))
@@ -109,6 +110,10 @@ class Monitor:
                 return Event("nexthop", str(number), kind == uapi.RTM_DELNEXTHOP)
             case uapi.RTM_NEWRULE | uapi.RTM_DELRULE:
                 return Event("rule", gone=kind == uapi.RTM_DELRULE)
+            case uapi.RTM_NEWQDISC | uapi.RTM_DELQDISC | uapi.RTM_NEWTFILTER | uapi.RTM_DELTFILTER:
+                # Whose interface it is the kernel says by number alone.
+                if nat.is_of_our_kinds(message):
+                    return Event("classifier", gone=kind in {uapi.RTM_DELQDISC, uapi.RTM_DELTFILTER})
         return None
 
     def _link_event(self, link: decode.Link, gone: bool) -> Event | None:

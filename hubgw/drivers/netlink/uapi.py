@@ -1,4 +1,5 @@
-"""The kernel's numbers: linux/{rtnetlink,if_link,if_addr,ip,nexthop,fib_rules}.h, net/if.h; and one of ours."""
+"""The kernel's numbers: net/if.h, linux/{rtnetlink,if_link,if_addr,ip,nexthop,fib_rules,pkt_sched,pkt_cls}.h and
+linux/tc_act/tc_nat.h; and one of ours."""
 
 from typing import Final
 
@@ -15,6 +16,12 @@ RTM_GETROUTE: Final = 26
 RTM_NEWRULE: Final = 32
 RTM_DELRULE: Final = 33
 RTM_GETRULE: Final = 34
+RTM_NEWQDISC: Final = 36
+RTM_DELQDISC: Final = 37
+RTM_GETQDISC: Final = 38
+RTM_NEWTFILTER: Final = 44
+RTM_DELTFILTER: Final = 45
+RTM_GETTFILTER: Final = 46
 RTM_NEWNEXTHOP: Final = 104
 RTM_DELNEXTHOP: Final = 105
 RTM_GETNEXTHOP: Final = 106
@@ -60,6 +67,18 @@ RTN_UNREACHABLE: Final = 7
 RT_SCOPE_UNIVERSE: Final = 0
 RT_SCOPE_LINK: Final = 253
 RT_SCOPE_NOWHERE: Final = 255
+
+TC_H_CLSACT: Final = 0xFFFFFFF1
+TC_H_MIN_INGRESS: Final = 0xFFFFFFF2
+TC_H_MIN_EGRESS: Final = 0xFFFFFFF3
+TC_ACT_UNSPEC: Final = -1
+TCA_KIND: Final = 1
+TCA_OPTIONS: Final = 2
+TCA_MATCHALL_ACT: Final = 2
+TCA_ACT_KIND: Final = 1
+TCA_ACT_OPTIONS: Final = 2
+TCA_NAT_PARMS: Final = 1
+TCA_NAT_FLAG_EGRESS: Final = 1
 
 NHA_ID: Final = 1
 NHA_GROUP: Final = 2

@@ -1,7 +1,7 @@
 """The frame that all netlink families share: bytes -> headers and attributes, and back. Knows no message's meaning.
 
 Numbers are the kernel's (linux/netlink.h), in the machine's byte order. rtnetlink requests are encoded by pyroute2
-(`template`); what is packed here is XFRM's, which pyroute2 does not know.
+(`template`); what is packed here is XFRM's and the NAT of traffic control, which pyroute2 does not know.
 """
 
 import struct
@@ -42,6 +42,10 @@ def message(kind: int, flags: int, header: bytes, *attributes: bytes) -> bytes:
     """Returns a request with sequence number 0, which the client sets."""
     body = b"".join(attributes)
     return HEADER.pack(16 + len(header) + len(body), kind, REQUEST | flags, 0, 0) + header + body
+
+
+def attribute(kind: int, payload: bytes) -> bytes:
+    return _ATTRIBUTE.pack(4 + len(payload), kind) + payload + bytes(-len(payload) % 4)
 
 
 def u32(kind: int, value: int) -> bytes:

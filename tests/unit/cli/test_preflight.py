@@ -26,6 +26,9 @@ FILES = {
     f"lib/modules/{RELEASE}/modules.builtin": "kernel/drivers/net/vrf.ko\nkernel/net/bridge/bridge.ko\n",
     "sys/module/nf_tables/x": "",
     "sys/module/8021q/x": "",
+    "sys/module/sch_ingress/x": "",
+    "sys/module/cls_matchall/x": "",
+    "sys/module/act_nat/x": "",
 }
 
 
@@ -77,6 +80,9 @@ def test_a_host_with_everything(tmp_path: Path) -> None:
         "module esp4": ("ok", "can be loaded"),
         "module nf_tables": ("ok", "loaded"),
         "module 8021q": ("ok", "loaded"),
+        "module sch_ingress": ("ok", "loaded"),
+        "module cls_matchall": ("ok", "loaded"),
+        "module act_nat": ("ok", "loaded"),
         "module bridge": ("ok", "built in"),
         "charon": ("ok", "6.0.1"),
         "nftables": ("ok", "1 chains, read as JSON"),

@@ -42,6 +42,7 @@ def hubgw(
         "show hub",
         "show site",
         "show connection",
+        "show nat-rule",
         "show tunnel",
         "show route",
         "show vnet",
@@ -70,7 +71,7 @@ def test_what_people_read(hubgw: Hubgw, arguments: str) -> None:
     assert "\x1b" not in ended.out
 
 
-@pytest.mark.parametrize("kind", ["wan", "hub", "site", "connection", "tunnel", "route", "vnet"])
+@pytest.mark.parametrize("kind", ["wan", "hub", "site", "connection", "nat-rule", "tunnel", "route", "vnet"])
 def test_what_programs_read(hubgw: Hubgw, kind: str) -> None:
     ended = hubgw("show", kind, "--json")
     assert ended.code == 0
@@ -78,7 +79,7 @@ def test_what_programs_read(hubgw: Hubgw, kind: str) -> None:
 
 
 def test_tables_fit_a_terminal(hubgw: Hubgw) -> None:
-    for kind in ("wan", "hub", "site", "connection", "route", "vnet"):
+    for kind in ("wan", "hub", "site", "connection", "nat-rule", "route", "vnet"):
         assert max(map(len, hubgw("show", kind).out.splitlines())) <= 100
 
 

@@ -144,12 +144,13 @@ def _sites(draw: st.DrawFn, wan: int, gateways: Sequence[str]) -> list[dict[str,
         pool = [f"10.{number}.0.0/16", f"10.{number}.4.0/24", f"10.{number}.4.0/25", f"10.{number}.8.1/32", *shared]
         links = draw(st.integers(1, 3))
         asn = 65010 + draw(st.integers(0, 1))
+        space, external = draw(st.lists(st.sampled_from(pool), unique=True)), f"172.20.{number}.0/24"
         documents.append(
             document(
                 "vpnSites",
                 name,
                 virtualWan=f"wan{wan}",
-                addressSpace={"addressPrefixes": draw(st.lists(st.sampled_from(pool), unique=True))},
+                addressSpace={"addressPrefixes": [*space, external]},
                 # An address of its own, or one that the address space may name.
                 bgpProperties={"asn": asn, "bgpPeeringAddress": f"10.{number}.8.{draw(st.integers(1, 2))}"},
                 vpnSiteLinks=[
@@ -176,6 +177,14 @@ def _sites(draw: st.DrawFn, wan: int, gateways: Sequence[str]) -> list[dict[str,
         )
         for gateway in draw(st.sets(st.sampled_from(list(gateways)), max_size=1)):
             chosen = draw(st.sets(st.integers(0, links - 1)))
+            rules = {
+                "ingressNatRules": draw(st.sampled_from([[], [f"in{number}"]])),
+                "egressNatRules": draw(st.sampled_from([[], [f"out{number}"]])),
+            }
+            documents += [
+                _nat_rule(f"{gateway}/in{number}", "IngressSnat", "10.99.7.0/24", external),
+                _nat_rule(f"{gateway}/out{number}", "EgressSnat", "10.50.0.0/16", "172.21.0.0/16"),
+            ]
             documents.append(
                 document(
                     "vpnConnections",
@@ -186,11 +195,22 @@ def _sites(draw: st.DrawFn, wan: int, gateways: Sequence[str]) -> list[dict[str,
                     enableBgp=draw(st.booleans()),
                     enableInternetSecurity=draw(st.booleans()),
                     vpnLinkConnections=[
-                        {"name": f"to{link}", "properties": {"vpnSiteLink": f"link{link}"}} for link in sorted(chosen)
+                        {"name": f"to{link}", "properties": {"vpnSiteLink": f"link{link}"} | rules}
+                        for link in sorted(chosen)
                     ],
                 )
             )
     return documents
+
+
+def _nat_rule(name: str, mode: str, internal: str, external: str) -> dict[str, Any]:
+    return document(
+        "natRules",
+        name,
+        mode=mode,
+        internalMappings=[{"addressSpace": internal}],
+        externalMappings=[{"addressSpace": external}],
+    )
 
 
 @st.composite

@@ -37,6 +37,10 @@ AZURE = {
         enableInternetSecurity enableOnlyIPv6Peering provisioningState remoteVirtualNetwork
         routingConfiguration
     """,
+    "vpnGateways/natRules": """
+        egressVpnSiteLinkConnections externalMappings ingressVpnSiteLinkConnections internalMappings
+        ipConfigurationId mode provisioningState type
+    """,
     "vpnSites": """
         addressSpace bgpProperties deviceProperties ipAddress isSecuritySite o365Policy provisioningState
         siteKey virtualWan vpnSiteLinks
@@ -63,6 +67,8 @@ AZURE = {
 NESTED = {
     ("vpnSites", "bgpProperties"): "asn bgpPeeringAddress bgpPeeringAddresses peerWeight",
     ("vpnSites", "vpnSiteLinks", "properties", "bgpProperties"): "asn bgpPeeringAddress",
+    ("vpnGateways/natRules", "internalMappings"): "addressSpace portRange",
+    ("vpnGateways/natRules", "externalMappings"): "addressSpace portRange",
     ("vpnGateways", "bgpSettings"): "asn bgpPeeringAddress bgpPeeringAddresses peerWeight",
     ("vpnGateways", "bgpSettings", "bgpPeeringAddresses"): """
         customBgpIpAddresses defaultBgpIpAddresses ipconfigurationId tunnelIpAddresses
@@ -174,8 +180,9 @@ def test_read_only_fields_are_ignored_and_null_is_absent() -> None:
 
 def test_an_empty_list_of_what_is_not_implemented_changes_nothing() -> None:
     written = {
-        "type": "vpnGateways",
-        "name": "gw1",
-        "properties": {"virtualHub": "hub1", "natRules": [], "bgpSettings": None},
+        "type": "virtualNetworks",
+        "name": "vnet1",
+        "location": "westeurope",
+        "properties": {"addressSpace": {"addressPrefixes": ["10.1.0.0/16"]}, "subnets": [], "bgpCommunities": None},
     }
     assert parse(written).findings == ()

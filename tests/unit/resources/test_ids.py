@@ -85,6 +85,7 @@ def test_words_for_one_resource() -> None:
         "vpnConnection",
         "virtualNetwork",
         "vpnSite",
+        "natRule",
         "node",
         "settings",
     }
