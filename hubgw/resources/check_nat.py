@@ -28,6 +28,7 @@ def check_nat(report: Report) -> None:
         if any(_lists(connection, index) for index in range(len(connection.properties.vpn_link_connections))):
             _check_names(report, connection)
             _check_connection(report, connection)
+            _check_selectors(report, connection)
     _check_peers(report)
 
 
@@ -129,11 +130,14 @@ def _lists(connection: VpnConnection, index: int) -> set[str]:
 def _check_connection(report: Report, connection: VpnConnection) -> None:
     site = report.of(VpnSite, connection.properties.remote_vpn_site)
     every = pairs(report.inventory, connection)
+    hint = f"{words(connection)} names both: an address becomes one other"
     for one, other in combinations(every, 2):
         if one.mode == other.mode and one.internal.overlaps(other.internal):
             message = f"overlaps {other.internal} of {report.placed(other.rule, _internal(other))}"
-            hint = f"{words(connection)} names both: an address becomes one other"
             report.add(one.rule, _internal(one), message, shown(one.internal), hint)
+        if one.mode == other.mode == "EgressSnat" and one.external.overlaps(other.external):
+            message = f"overlaps {other.external} of {report.placed(other.rule, _external(other))}"
+            report.add(one.rule, _external(one), message, shown(one.external), hint)
     for one in every:
         for other in every:
             if one.mode == other.mode and one.external.overlaps(other.internal):
@@ -145,6 +149,14 @@ def _check_connection(report: Report, connection: VpnConnection) -> None:
         bgp = any(True for _ in links_with_bgp(site, connection))
         for pair in every:
             _check_space(report, connection, site, pair, bgp)
+
+
+def _check_selectors(report: Report, connection: VpnConnection) -> None:
+    whole = connection.properties
+    links = any(one.properties.use_policy_based_traffic_selectors for one in whole.vpn_link_connections)
+    if links or whole.use_policy_based_traffic_selectors:
+        message = "NAT rules are not for links with usePolicyBasedTrafficSelectors, as in Azure"
+        report.add(connection, _own(0), message, hint="leave one of them out")
 
 
 def _check_space(report: Report, connection: VpnConnection, site: VpnSite, pair: Pair, bgp: bool) -> None:

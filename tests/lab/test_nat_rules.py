@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.lab.bgp_topology import BgpLab
 from tests.lab.capture import capture
 from tests.lab.reach import Listener, answer_to, marked_packet, pings, send_raw, tcp_listener, tcp_send
 from tests.lab.topology import Lab, site
@@ -204,3 +205,50 @@ def test_rules_come_and_go_under_standing_sas(equal_branches: Lab, lab: Lab) -> 
 
 def _filters(lab: Lab, tunnel: str) -> str:
     return "".join(lab.hub.node.run("tc", "filter", "show", "dev", tunnel, way).stdout for way in ("ingress", "egress"))
+
+
+_BGP = """
+type: natRules
+name: gw1/branch5
+properties:
+  mode: IngressSnat
+  internalMappings: [{addressSpace: 10.9.0.0/24}, {addressSpace: 10.254.0.5/32}]
+  externalMappings: [{addressSpace: 172.30.5.0/24}, {addressSpace: 172.30.254.5/32}]
+---
+type: vpnSites
+name: branch5
+location: westeurope
+properties:
+  virtualWan: wan1
+  bgpProperties: {asn: 4200000020, bgpPeeringAddress: 172.30.254.5}
+  vpnSiteLinks: [{name: link1, properties: {ipAddress: 192.0.2.18}}]
+---
+type: vpnConnections
+name: gw1/branch5
+properties:
+  remoteVpnSite: branch5
+  enableBgp: true
+  sharedKey: example-key-of-branch-5
+  vpnLinkConnections: [{name: link1, properties: {vpnSiteLink: link1, ingressNatRules: [branch5]}}]
+"""
+
+
+def test_a_branch_peers_from_an_external_address_and_announces_an_external_prefix(bgp: BgpLab) -> None:
+    hub, br5 = bgp.lab.hub, bgp.lab.branches["br5"].node
+    br5.ip(f"addr add {LAN}/24 dev lan")
+    try:
+        hub.apply_text(_BGP)
+        bgp.bird.announce(["172.30.5.0/24"])
+        hub.wait_sessions("branch5")
+        assert hub.peer("branch5", 0)["address"] == "172.30.254.5"
+        bgp.frr.wait_learned("172.30.5.0/24")
+        bgp.bird.wait_learned(*bgp.hub_prefixes)
+        wait_for("the VNet reaches it", lambda: pings(bgp.lab.vnets["vnet1"], VNET1, "172.30.5.1"))
+        assert pings(bgp.lab.branches["br4"].node, bgp.lab.branches["br4"].lan, "172.30.5.1")
+        assert "10.9.0.0/24" not in bgp.frr.paths()
+    finally:
+        bgp.bird.announce([])
+        hub.apply("bgp1.yaml")
+        hub.run("delete", "natRules/gw1/branch5", "--yes")
+        br5.ip(f"addr del {LAN}/24 dev lan")
+    bgp.wait_ready()

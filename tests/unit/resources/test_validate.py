@@ -1,5 +1,6 @@
 """Checks between resources that a golden case cannot hold: the sweep against the definition, and what is stored."""
 
+from dataclasses import replace
 from ipaddress import IPv4Network
 from random import Random
 
@@ -7,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hubgw.resources.base import Resource
+from hubgw.resources.connection import VpnConnection
 from hubgw.resources.parse import parse
 from hubgw.resources.problem import STORED, Path, Place
 from hubgw.resources.validate import validate
@@ -76,3 +78,13 @@ def test_a_thousand_dangling_references_are_found_in_no_time() -> None:
     wans = [_resource("virtualWans", f"wan{index}") for index in range(1000)]
     sites = [_resource("vpnSites", f"s{index}", virtualWan=f"wam{index}") for index in range(1000)]
     assert len(validate([*wans, *sites], _stored)) == len(sites)
+
+
+def test_nat_rules_and_policy_based_selectors_do_not_go_together() -> None:
+    links = [{"name": "l", "properties": {"vpnSiteLink": "link1", "egressNatRules": ["rule"]}}]
+    connection = _resource("vpnConnections", "gw1/one", remoteVpnSite="one", vpnLinkConnections=links)
+    assert isinstance(connection, VpnConnection)
+    selected = connection.properties.model_copy(update={"use_policy_based_traffic_selectors": True})
+    for properties, refused in ((connection.properties, False), (selected, True)):
+        problems = validate([replace(connection, properties=properties)], _stored)
+        assert any("usePolicyBasedTrafficSelectors" in problem.message for problem in problems) == refused
