@@ -1,6 +1,7 @@
 """NAT rules: pairs of one size, one meaning of each address on each side, and external prefixes that lead somewhere."""
 
-from collections.abc import Iterable, Iterator
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import combinations
 
 from hubgw.resources.base import Resource
@@ -44,6 +45,7 @@ def _check_gateways(report: Report) -> None:
     """What is external is nobody else's: of no hub, no virtual network, and no other rule's branches."""
     wans = {hub.properties.virtual_wan.key for hub in report.inventory.hubs}
     taken = {wan: list(_taken(report, wan)) for wan in wans}
+    spaces = {wan: sorted(_spaces(report, wan), key=_start) for wan in wans}
     of_gateway: dict[str, list[Pair]] = {}
     for rule in report.inventory.nat_rules:
         of_gateway.setdefault(rule.parent_key, []).extend(pairs_of(rule))
@@ -52,6 +54,8 @@ def _check_gateways(report: Report) -> None:
         if hub:
             for pair in pairs_of(rule):
                 _check_taken(report, pair, hub, taken[hub.properties.virtual_wan.key])
+                if pair.mode == "EgressSnat":
+                    _check_hidden(report, pair, spaces[hub.properties.virtual_wan.key])
     for every in of_gateway.values():
         for one, other in _overlapping(every):
             # The same address may stand for the hub's side at several branches, and at each for something else.
@@ -77,6 +81,27 @@ def _taken(report: Report, wan: str) -> Iterator[_Taken]:
         if of == wan:
             for index, prefix in enumerate(vnet.properties.address_space.address_prefixes):
                 yield prefix, vnet, ("properties", "addressSpace", "addressPrefixes", index)
+
+
+def _spaces(report: Report, wan: str) -> Iterator[_Taken]:
+    for site in report.inventory.sites:
+        if site.properties.virtual_wan.key == wan:
+            for index, prefix in enumerate(site.properties.address_space.address_prefixes):
+                yield prefix, site, ("properties", "addressSpace", "addressPrefixes", index)
+
+
+def _start(taken: _Taken) -> tuple[int, int]:
+    return int(taken[0].network_address), taken[0].prefixlen
+
+
+def _check_hidden(report: Report, pair: Pair, spaces: Sequence[_Taken]) -> None:
+    """What the branch would reach the hub's side by is no site's; of `spaces`, sorted, the next may be inside it."""
+    external = pair.external
+    at = bisect_left(spaces, (int(external.network_address), external.prefixlen), key=_start)
+    if at < len(spaces) and inside(spaces[at][0], external):
+        prefix, site, path = spaces[at]
+        message = f"the external prefix holds {prefix} of {report.placed(site, path)}"
+        report.add(pair.rule, _external(pair), message, shown(external), "a prefix that nobody has")
 
 
 def _check_taken(report: Report, pair: Pair, hub: VirtualHub, taken: Iterable[_Taken]) -> None:
@@ -145,10 +170,10 @@ def _check_connection(report: Report, connection: VpnConnection) -> None:
                 message = f"overlaps the internal prefix {other.internal} of {place}"
                 hint = f"{words(connection)} names the rules: what was translated is not translated again"
                 report.add(one.rule, _external(one), message, shown(one.external), hint)
-    if site:
-        bgp = any(True for _ in links_with_bgp(site, connection))
+    if site and not any(True for _ in links_with_bgp(site, connection)):
         for pair in every:
-            _check_space(report, connection, site, pair, bgp)
+            if pair.mode == "IngressSnat":
+                _check_space(report, connection, site, pair)
 
 
 def _check_selectors(report: Report, connection: VpnConnection) -> None:
@@ -159,19 +184,15 @@ def _check_selectors(report: Report, connection: VpnConnection) -> None:
         report.add(connection, _own(0), message, hint="leave one of them out")
 
 
-def _check_space(report: Report, connection: VpnConnection, site: VpnSite, pair: Pair, bgp: bool) -> None:
+def _check_space(report: Report, connection: VpnConnection, site: VpnSite, pair: Pair) -> None:
     field: Path = ("properties", "addressSpace")
     space = site.properties.address_space.address_prefixes
-    if pair.mode == "IngressSnat":
-        if not bgp and not any(inside(pair.external, prefix) for prefix in space):
-            message = (
-                f"the external prefix is not in the address space of {report.placed(site, field)}, "
-                f"which {words(connection)} connects without BGP, so nothing leads there"
-            )
-            report.add(pair.rule, _external(pair), message, shown(pair.external), "add it to the site's addressSpace")
-    elif taken := next((prefix for prefix in space if inside(prefix, pair.external)), None):
-        message = f"the external prefix holds {taken}, which {report.placed(site, field)} has itself"
-        report.add(pair.rule, _external(pair), message, shown(pair.external), "a prefix that the branch does not have")
+    if not any(inside(pair.external, prefix) for prefix in space):
+        message = (
+            f"the external prefix is not in the address space of {report.placed(site, field)}, "
+            f"which {words(connection)} connects without BGP, so nothing leads there"
+        )
+        report.add(pair.rule, _external(pair), message, shown(pair.external), "add it to the site's addressSpace")
 
 
 def _check_peers(report: Report) -> None:
