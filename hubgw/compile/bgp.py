@@ -28,7 +28,7 @@ from hubgw.plan.types import (
 )
 from hubgw.resources.bgp import BgpPeer, bgp_peers, custom_bgp_address
 from hubgw.resources.connection import VpnConnection
-from hubgw.resources.translation import routed_prefixes
+from hubgw.resources.translation import hidden_prefixes, routed_prefixes
 
 SESSION_PRIORITY = 910
 
@@ -178,6 +178,7 @@ def _compile_session(draft: Draft, scope: Scope, hosted: HostedHub, session: _Se
             instance=session.instance,
             internet_security=session.connection.properties.enable_internet_security,
             weights=session.weights,
+            internal=tuple(_ipv4(hidden_prefixes(scope.inventory, session.connection))),
         )
     )
 

@@ -109,6 +109,7 @@ class PeerOf:
     instance: int
     internet_security: bool = False  # a default route is announced to it
     weights: tuple[int, ...] = ()
+    internal: tuple[IPv4Network, ...] = ()  # what NAT hides of the branch: never taken from it, nor anything inside
 
     @property
     def key(self) -> PeerKey:

@@ -42,9 +42,14 @@ def pairs(inventory: Inventory, connection: VpnConnection) -> tuple[Pair, ...]:
     return ()
 
 
+def hidden_prefixes(inventory: Inventory, connection: VpnConnection) -> tuple[Network, ...]:
+    """Returns the prefixes of which only the branch says that they are its own."""
+    return tuple(pair.internal for pair in pairs(inventory, connection) if pair.mode == "IngressSnat")
+
+
 def routed_prefixes(inventory: Inventory, connection: VpnConnection, site: VpnSite) -> tuple[Network, ...]:
     """Returns the site's address space as the connection's hub routes it: without what only the branch calls so."""
-    hidden = [pair.internal for pair in pairs(inventory, connection) if pair.mode == "IngressSnat"]
+    hidden = hidden_prefixes(inventory, connection)
     space = site.properties.address_space.address_prefixes
     return tuple(prefix for prefix in space if not any(inside(prefix, internal) for internal in hidden))
 

@@ -5,7 +5,7 @@ from typing import Final
 
 from hubgw.plan.bgp import Attributes, Nlri, PeerOf
 from hubgw.rib.best import spread
-from hubgw.rib.policy import Path, Policy
+from hubgw.rib.policy import Path, Policy, blocks_of
 
 _SLACK: Final = 64
 
@@ -22,6 +22,7 @@ class AdjRibIn:
         "_judged",
         "alone",
         "group",
+        "internal",
         "key",
         "live",
         "of",
@@ -35,6 +36,7 @@ class AdjRibIn:
     def __init__(self, of: PeerOf, up: Set[int]) -> None:
         self.of = of
         self.key = of.key
+        self.internal = blocks_of(of.internal)
         self.paths: dict[Nlri, Path] = {}
         self.refused: dict[Nlri, str] = {}
         self.unconfirmed: set[Nlri] = set()

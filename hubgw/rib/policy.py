@@ -2,7 +2,7 @@
 
 Refused are paths with AS numbers that no path may hold. Those that Azure keeps for itself, and those of documentation,
 are refused as a site's own number only, by validation: a branch may well pass on what such a neighbour told it.
-Adj-RIB-In keeps what is refused, so that it can be shown.
+What NAT hides of a branch is refused of that branch alone. Adj-RIB-In keeps what is refused, so that it can be shown.
 """
 
 from bisect import bisect_right
@@ -23,6 +23,7 @@ OWN_AS: Final = "own-as"
 RESERVED_AS: Final = "reserved-as"
 PATH_TOO_LONG: Final = "path-too-long"
 FIRST_AS: Final = "first-as"
+NAT_INTERNAL: Final = "nat-internal"
 
 PATH_LIMIT: Final = 64
 """Most AS numbers in a path, sets included: more than paths of the Internet have, far fewer than an UPDATE holds."""
@@ -137,6 +138,24 @@ class Policy:
         if address <= self._lasts[at] and prefix[0] >= self._lengths[at]:
             return self._reasons[at]
         return ""
+
+
+Block = tuple[bytes, bytes, int]
+"""The first address of a prefix, its last, and its length."""
+
+
+def blocks_of(internal: Iterable[IPv4Network]) -> tuple[Block, ...]:
+    """Returns the prefixes that NAT hides of a peer's branch, as `peer_refusal` wants them."""
+    return tuple((one.network_address.packed, one.broadcast_address.packed, one.prefixlen) for one in internal)
+
+
+def peer_refusal(prefix: Nlri, internal: Iterable[Block]) -> str:
+    """Returns "" or why an IPv4 prefix is not taken from a peer, that others may well announce."""
+    address = prefix[1:]
+    for first, last, length in internal:
+        if first <= address <= last and prefix[0] >= length:
+            return NAT_INTERNAL
+    return ""
 
 
 def _outermost(own: Iterable[IPv4Network]) -> list[tuple[bytes, bytes, int, str]]:

@@ -11,7 +11,7 @@ from typing import Final
 from hubgw.plan.bgp import Attributes, Nlri
 from hubgw.rib.adj_in import AdjRibIn
 from hubgw.rib.best import spread
-from hubgw.rib.policy import Path, Policy
+from hubgw.rib.policy import Path, Policy, peer_refusal
 from hubgw.rib.types import NOTHING, Admitted, Delta, Out
 
 _NOBODY: tuple[AdjRibIn, ...] = ()
@@ -42,6 +42,7 @@ class Table:
         """Puts paths into a peer's Adj-RIB-In; returns the prefixes that are to be decided anew."""
         path = peer.path(attributes, self.policy)
         paths, refused, holders, refusal_of = peer.paths, peer.refused, self._holders, self.policy.prefix_refusal
+        internal = peer.internal
         if peer.unconfirmed:
             peer.unconfirmed.difference_update(prefixes)
         moved = []
@@ -51,7 +52,10 @@ class Table:
                 continue
             paths[prefix] = path
             held = before is not None and prefix not in refused
-            if refusal := path.refusal or refusal_of(prefix):
+            refusal = path.refusal or refusal_of(prefix)
+            if internal and not refusal:
+                refusal = peer_refusal(prefix, internal)
+            if refusal:
                 refused[prefix] = refusal
                 if not held:
                     continue

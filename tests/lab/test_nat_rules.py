@@ -238,13 +238,15 @@ def test_a_branch_peers_from_an_external_address_and_announces_an_external_prefi
     br5.ip(f"addr add {LAN}/24 dev lan")
     try:
         hub.apply_text(_BGP)
-        bgp.bird.announce(["172.30.5.0/24"])
+        bgp.bird.announce(["172.30.5.0/24", "10.9.0.0/24"])
         hub.wait_sessions("branch5")
         assert hub.peer("branch5", 0)["address"] == "172.30.254.5"
         bgp.frr.wait_learned("172.30.5.0/24")
         bgp.bird.wait_learned(*bgp.hub_prefixes)
         wait_for("the VNet reaches it", lambda: pings(bgp.lab.vnets["vnet1"], VNET1, "172.30.5.1"))
         assert pings(bgp.lab.branches["br4"].node, bgp.lab.branches["br4"].lan, "172.30.5.1")
+        refused = hub.routes_of("refused", "branch5", 0)
+        assert {prefix: route["refusal"] for prefix, route in refused.items()} == {"10.9.0.0/24": "nat-internal"}
         assert "10.9.0.0/24" not in bgp.frr.paths()
     finally:
         bgp.bird.announce([])

@@ -59,6 +59,12 @@ MUTANTS = (
     Mutant("policy", "if len(prefix) != 5:", "if not prefix:", "IPv6 is taken"),
     Mutant("policy", '"224.0.0.0/3"', '"224.0.0.0/4"', "class E is taken"),
     Mutant("policy", '"0.0.0.0/8"', '"0.0.0.0/0"', "a default route is a martian"),
+    # policy: what NAT hides
+    Mutant("table", "if internal and not refusal:", "if False:", "what NAT hides is taken"),
+    Mutant("table", "if internal and not refusal:", "if internal:", "another refusal is forgotten"),
+    Mutant("policy", "if first <= address <= last", "if first <= address", "what lies behind is refused"),
+    Mutant("policy", "if first <= address <= last", "if first < address <= last", "the very prefix is taken"),
+    Mutant("policy", "last and prefix[0] >= length", "last", "a supernet of what NAT hides is refused"),
     # policy: paths
     Mutant("policy", "_RESERVED | {table.asn}", "_RESERVED", "a loop is taken"),
     Mutant("policy", "frozenset({0, 23456,", "frozenset({0,", "AS_TRANS is taken"),

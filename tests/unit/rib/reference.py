@@ -112,7 +112,10 @@ def refusal(table: RouteTable, peer: PeerOf, prefix: Nlri, attributes: Attribute
     first = attributes.as_path[0] if attributes.as_path else (2, ())
     if first[0] != 2 or first[1][:1] != (peer.asn,):
         return "first-as"
-    return prefix_refusal(table.own, prefix)
+    reason = prefix_refusal(table.own, prefix)
+    if not reason and any(network(prefix).subnet_of(block) for block in peer.internal):  # type: ignore[arg-type]
+        return "nat-internal"
+    return reason
 
 
 @cache

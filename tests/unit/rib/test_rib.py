@@ -144,6 +144,17 @@ def test_a_refusal_is_counted_and_shown(prefix: str, asns: tuple[int, ...], reas
     assert rib.counts()[PARIS.key] == (2, {})
 
 
+def test_what_nat_hides_is_refused_of_its_branch_alone() -> None:
+    rib = rib_of(replace(PARIS, internal=(IPv4Network("192.0.2.0/24"),)), ROME)
+    inside = nlri(IPv4Network("192.0.2.128/25"))
+    assert rib.learn(PARIS.key, path(65001), [inside]) == NOTHING
+    assert [(row.prefix, row.refusal) for row in rib.refused()] == [(inside, "nat-internal")]
+    rib.learn(ROME.key, path(65002), [inside])
+    assert inside in rib.fib(1)
+    rib.configure([TABLE], [PARIS, ROME])
+    assert list(rib.refused()) == []
+
+
 def test_own_prefixes_that_come_and_go_judge_anew_what_was_learned() -> None:
     rib = rib_of(PARIS)
     rib.learn(PARIS.key, path(65001), [BRANCH])

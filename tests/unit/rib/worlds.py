@@ -49,6 +49,8 @@ OTHERS = [
 OWN = [IPv4Network(text) for text in ("10.1.0.0/16", "10.1.2.0/24", "10.3.0.0/24", "10.3.1.0/24")]
 STATIC = [IPv4Network(text) for text in ("10.2.0.0/16", "192.0.2.0/24", "10.1.0.0/16", "0.0.0.0/0")]
 
+INTERNAL = [IPv4Network(text) for text in ("10.2.0.0/16", "198.51.100.0/24", "126.0.0.0/7", "10.3.0.0/24")]
+
 
 @dataclass(frozen=True)
 class Step:
@@ -136,6 +138,7 @@ def any_configuration(random: Random) -> Configuration:
             link="",
             instance=SPEAKERS.index(speaker),
             internet_security=open_to[site],
+            internal=some_of(random, INTERNAL) if one_in(random, 4) else (),
             weights=tuple(random.choice((0, 0, 10)) for _ in range(random.choice((0, 0, 3)))),
         )
         for speaker, address, site in KEYS
@@ -145,16 +148,19 @@ def any_configuration(random: Random) -> Configuration:
 
 
 def altered(random: Random, configuration: Configuration) -> Configuration:
-    """The same but for one site: it goes, or has other tunnels, or gets default routes now or no longer."""
+    """The same but for one site: it goes, or has other tunnels, or NAT hides something else of it, or it gets default
+    routes now or no longer."""
     tables, peers = configuration
     site = random.choice(SITES)
     others = [peer for peer in peers if peer.site != site]
     its = [peer for peer in peers if peer.site == site]
-    match random.choice("gto"):
+    match random.choice("gtno"):
         case "g":
             its = []
         case "t":
             its = [replace(peer, nexthops=some_of(random, nexthops_of(site))) for peer in its]
+        case "n":
+            its = [replace(peer, internal=some_of(random, INTERNAL)) for peer in its]
         case _:
             its = [replace(peer, internet_security=not peer.internet_security) for peer in its]
     return tables, (*others, *its)
