@@ -3,13 +3,16 @@
 import logging
 import re
 import time
-from collections.abc import Callable, Iterator
-from typing import Final
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Self
 
+from hubgw.agent.desired import Desired
 from hubgw.agent.journal import Journal
 from hubgw.agent.reconcile import Reconciler
 from hubgw.drivers.strongswan.driver import StrongswanDriver
 from hubgw.drivers.strongswan.faults import Fault, Why
+from hubgw.drivers.strongswan.inbox import Missed
 from hubgw.plan.types import IkeConnection, TunnelOf
 
 FAILURES_EVERY: Final = 10.0  # seconds from one event of a tunnel's failures to the next
@@ -19,6 +22,28 @@ _LEGACY: Final = re.compile(r"SHA1|3DES|MODP_1024\b")
 
 _IDENTITY: Final = "set its own identity, or remoteIdentity in the settings of the link"
 _KEY: Final = "give both ends the same (hubgw show connection --show-key)"
+
+
+_Told = tuple[TunnelOf, IkeConnection]
+
+
+@dataclass(frozen=True, slots=True)
+class _Index:
+    """The tunnels of one generation by what a failure knows of them: anybody can send what makes charon tell one."""
+
+    desired: Desired | None
+    by_name: Mapping[str, _Told]
+    by_address: Mapping[str, Sequence[_Told]]
+
+    @classmethod
+    def of(cls, desired: Desired | None) -> Self:
+        objects = desired.plan.objects if desired else ()
+        connections = {obj.name: obj for obj in objects if isinstance(obj, IkeConnection)}
+        told = [(tunnel, connections[tunnel.name]) for tunnel in (desired.plan.tunnels if desired else ())]
+        by_address: dict[str, list[_Told]] = {}
+        for tunnel, connection in told:
+            by_address.setdefault(tunnel.remote_address, []).append((tunnel, connection))
+        return cls(desired, {tunnel.name: (tunnel, connection) for tunnel, connection in told}, by_address)
 
 
 class Diagnosis:
@@ -37,22 +62,31 @@ class Diagnosis:
         self._clock = clock
         self._stranger_told = -STRANGERS_EVERY
         self._told: dict[str, float] = {}  # when a failure of a tunnel was an event
+        self._missed, self._missed_told = 0, -STRANGERS_EVERY
+        self._index = _Index.of(None)
 
     async def follow(self) -> None:
         """Takes in what charon logs, until it is gone. Raises DriverError."""
-        async for fault in self._strongswan.faults():
-            self.take(fault)
+        async for heard in self._strongswan.faults():
+            if isinstance(heard, Missed):
+                self.miss(heard.count)
+            else:
+                self.take(heard)
+
+    def miss(self, count: int) -> None:
+        """Counts failures that came faster than they were taken in, and tells it now and then."""
+        now = self._clock()
+        self._missed += count
+        if now >= self._missed_told + STRANGERS_EVERY:
+            self._journal.record("ike.missed", level=logging.WARNING, failures=self._missed)
+            self._missed, self._missed_told = 0, now
 
     def take(self, fault: Fault) -> None:
         """Takes in one failure."""
-        state = self._reconciler.state
         now, known = self._clock(), False
-        connections = {obj.name: obj for obj in state.wanted if isinstance(obj, IkeConnection)}
-        for tunnel in self._concerned(fault):
+        for tunnel, connection in self._concerned(fault):
             known = True
-            if connection := connections.get(tunnel.name):
-                reason = words(fault, connection)
-                self._note(tunnel, reason, now)
+            self._note(tunnel, words(fault, connection), now)
         if not known and fault.address and now >= self._stranger_told + STRANGERS_EVERY:
             self._stranger_told = now
             self._journal.record("ike.stranger", address=fault.address, reason="no connection leads to this address")
@@ -68,13 +102,18 @@ class Diagnosis:
             self._told[tunnel.name] = now
             self._journal.record("tunnel.failed", tunnel.connection, logging.WARNING, tunnel=tunnel.name, reason=reason)
 
-    def _concerned(self, fault: Fault) -> Iterator[TunnelOf]:
+    def _concerned(self, fault: Fault) -> Iterator[_Told]:
         """Yields the tunnel of a connection, or those that are down to whoever is at an address."""
         state = self._reconciler.state
-        for tunnel in state.desired.plan.tunnels if state.desired else ():
-            between = fault.address == tunnel.remote_address and fault.local in {"", tunnel.local_address}
-            if fault.connection == tunnel.name or (not fault.connection and between and tunnel.nexthop not in state.up):
-                yield tunnel
+        if self._index.desired is not state.desired:
+            self._index = _Index.of(state.desired)
+        if fault.connection:
+            if told := self._index.by_name.get(fault.connection):
+                yield told
+            return
+        for tunnel, connection in self._index.by_address.get(fault.address, ()):
+            if fault.local in {"", tunnel.local_address} and tunnel.nexthop not in state.up:
+                yield tunnel, connection
 
 
 def words(fault: Fault, connection: IkeConnection) -> str:

@@ -72,21 +72,25 @@ _GROUPS: Final = ("modp", "ecp", "x25519")
 """What the tokens of DH groups begin with."""
 
 _REKEY_MARGIN: Final = 120  # seconds
+_LONGER_THAN_THE_BRANCH: Final = 28_800  # seconds
 _KIB: Final = 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Suites:
     """Proposals in order of preference. `life_time` (seconds) and `life_bytes` (0: any number) bound a child SA, and
-    `rekey_time` is when the hub makes the next one, if the branch has not."""
+    `rekey_time` is when the hub makes the next one, if the branch has not; 0 is never."""
 
     ike: tuple[str, ...]
     esp: tuple[str, ...]
     life_time: int
     life_bytes: int
+    rekeys: bool = True
 
     @property
     def rekey_time(self) -> int:
+        if not self.rekeys:
+            return 0
         # The branch rekeys first: as responder charon installs its inbound SA before it answers, so nothing is lost,
         # while an initiating hub would lose what a peer sends on the new SA together with its answer.
         return self.life_time - min(_REKEY_MARGIN, self.life_time // 10)
@@ -100,7 +104,8 @@ def suites(version: int, policy: IpsecPolicy | None, *, legacy: bool, initiates:
     """Returns a policy's suite alone, or hubgw's own choice, and after it what is legacy where that is allowed.
 
     An IKEv1 quick mode that charon starts has PFS if any proposal has, and then none without. So where the hub starts
-    there is none with PFS, and where it only answers there are both.
+    there is none with PFS. Where it only answers there are both, and the hub makes no next child SA, which a branch
+    without PFS would refuse: that is the branch's, before the hub's own bound.
     """
     if policy is not None:
         size = policy.sa_data_size_kilobytes * _KIB
@@ -110,6 +115,8 @@ def suites(version: int, policy: IpsecPolicy | None, *, legacy: bool, initiates:
     esp = (*_ESP, *more_esp)
     if version == 1 and initiates:
         esp = tuple(one for one in esp if not one.rpartition("-")[2].startswith(_GROUPS))
+    elif version == 1:
+        return Suites(ike, esp, _LONGER_THAN_THE_BRANCH, 0, rekeys=False)
     return Suites(ike, esp, DEFAULT_LIFE_TIME, 0)
 
 

@@ -1,6 +1,6 @@
 """IKE and IPsec of each link: algorithms that fit together, that the site may use, and that its version of IKE has."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from hubgw.resources.connection import VpnConnection
 from hubgw.resources.ipsec import GCM, LEGACY, IpsecPolicy
@@ -14,10 +14,16 @@ def check_ipsec(report: Report) -> None:
     for connection in report.inventory.connections:
         for path, policy in _policies(connection):
             _check_combined(report, connection, path, policy)
-    for use in used(report):
+    for use in _once(use for use in used(report) if not report.inventory.legacy(use.link.key)):
         _check_legacy(report, use)
+    for use in _once(use for use in used(report) if use.terms.version == 1):
         _check_version(report, use)
     _check_addresses(report)
+
+
+def _once(uses: Iterator[Use]) -> Iterable[Use]:
+    """Returns one use of each policy: that of a connection holds on all of its links."""
+    return {(use.connection.key, use.written("ipsec_policies")): use for use in uses}.values()
 
 
 def _policies(connection: VpnConnection) -> Iterator[tuple[Path, IpsecPolicy]]:
@@ -38,7 +44,7 @@ def _check_combined(report: Report, connection: VpnConnection, path: Path, polic
 
 def _check_legacy(report: Report, use: Use) -> None:
     policy = use.terms.policy
-    if policy is None or report.inventory.legacy(use.link.key):
+    if policy is None:
         return
     for field, value in policy.model_dump(by_alias=True).items():
         if value in LEGACY:
@@ -49,7 +55,7 @@ def _check_legacy(report: Report, use: Use) -> None:
 
 def _check_version(report: Report, use: Use) -> None:
     policy = use.terms.policy
-    if use.terms.version == 1 and policy is not None and policy.ike_encryption.startswith(GCM):
+    if policy is not None and policy.ike_encryption.startswith(GCM):
         message = "IKEv1 has no GCM for IKE itself (ipsecEncryption may be GCM)"
         path = (*use.written("ipsec_policies"), 0, "ikeEncryption")
         report.add(use.connection, path, message, shown(policy.ike_encryption), "write AES256, or use IKEv2")

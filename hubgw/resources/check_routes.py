@@ -26,6 +26,7 @@ class _Around:
     hub: VirtualHub
     vnets: list[VirtualNetwork]
     addresses: dict[Address, _Place]
+    subnets: dict[_Network, _Place]
     taken: dict[_Network, _Place]
 
 
@@ -34,7 +35,10 @@ def check_routes(report: Report) -> None:
     for hub in report.inventory.hubs:
         if hub.properties.route_table.routes:
             vnets = list(_connected(report, hub))
-            around = _Around(hub, vnets, dict(_own_addresses(report, vnets)), dict(_taken(report, hub, vnets)))
+            attached = list(_attachments(report, vnets))
+            own = {attachment.address.ip: place for attachment, place in attached}
+            subnets: dict[_Network, _Place] = {attachment.address.network: place for attachment, place in attached}
+            around = _Around(hub, vnets, own, subnets, dict(_taken(report, hub, vnets)))
             _check_table(report, around)
 
 
@@ -51,10 +55,6 @@ def _connected(report: Report, hub: VirtualHub) -> Iterator[VirtualNetwork]:
         vnet = report.of(VirtualNetwork, connection.properties.remote_virtual_network)
         if vnet and connection.parent_key == hub.key:
             yield vnet
-
-
-def _own_addresses(report: Report, vnets: list[VirtualNetwork]) -> Iterator[tuple[Address, _Place]]:
-    return ((attachment.address.ip, place) for attachment, place in _attachments(report, vnets))
 
 
 def _attachments(report: Report, vnets: list[VirtualNetwork]) -> Iterator[tuple[VirtualNetworkAttachment, _Place]]:
@@ -97,6 +97,12 @@ def _check_next_hop(report: Report, around: _Around, path: Path, address: Addres
     elif address in around.addresses:
         message = f"the hub's own address in the virtual network, of {report.placed(*around.addresses[address])}"
         report.add(around.hub, path, message, shown(address), "name the router that the prefixes lie behind")
+    for subnet, place in around.subnets.items():
+        # Of 31 bits and more there is none (RFC 3021).
+        if subnet.num_addresses > 2 and address in {subnet.network_address, subnet.broadcast_address}:
+            what = "network" if address == subnet.network_address else "broadcast"
+            message = f"the {what} address of the subnet {subnet}, of {report.placed(*place)}"
+            report.add(around.hub, path, message, shown(address), "name the router that the prefixes lie behind")
 
 
 def _check_prefix(report: Report, around: _Around, path: Path, prefix: _Network) -> None:

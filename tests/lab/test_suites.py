@@ -177,10 +177,25 @@ def test_what_only_the_hub_is_to_start_the_branch_cannot(lab: Lab) -> None:
             assert tried.returncode != 0
             assert _dropped(lab) > dropped
             assert br2.charon.established() == []
+            _check_exchanges(lab)
             assert pings(lab.branches["br1"].node, "10.1.0.1", "10.50.0.4"), "the others are not concerned"
         finally:
             hub.start_agent()
         hub.wait_connected("branch2/0", "branch2/1", seconds=90)
+
+
+def _check_exchanges(lab: Lab) -> None:
+    """What starts an IKE SA is dropped; a refusal of IKEv1, an informational without the hub's SPI, is not."""
+    for exchange, drops in ((34, 1), (2, 1), (5, 0)):  # IKE_SA_INIT, main mode, informational
+        before = _dropped(lab)
+        send = (
+            "import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); "
+            f"s.sendto(bytes(range(1, 9)) + bytes(8) + bytes([11, 0x10, {exchange}, 0]) + bytes(8), ('{WAN1[0]}', 500))"
+        )
+        lab.branches["br2"].node.run("python3", "-c", send)
+        # What is dropped, and what follows it, arrive in order.
+        lab.branches["br2"].node.run("ping", "-c", "1", "-W", "2", WAN1[0])
+        assert _dropped(lab) - before == drops, exchange
 
 
 def test_a_branch_that_narrows_the_selectors_is_told_of(lab: Lab) -> None:

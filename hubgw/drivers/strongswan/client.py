@@ -7,7 +7,7 @@ own: commands here, events in `listen`.
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -15,6 +15,7 @@ import vici
 from vici.protocol import Message, Packet
 
 from hubgw.drivers.base import DriverError
+from hubgw.drivers.strongswan.inbox import Inbox, Missed
 
 T = TypeVar("T")
 
@@ -107,31 +108,32 @@ def connect(path: str, deadline: float | None) -> socket.socket:
     return sock
 
 
-async def listen(path: str, names: list[str]) -> AsyncIterator[tuple[str, Any]]:
-    """Yields (name, message) of charon's events as they come, and an empty pair when it is registered for them.
+async def listen(
+    path: str, names: list[str], hear: Callable[[str, Mapping[str, Any]], Iterable[T]]
+) -> AsyncIterator[T | Missed]:
+    """Yields what `hear` makes of charon's events (name, message) as they come, in the thread that reads them; it hears
+    an empty name when they have begun to come.
 
     The reader never waits for who takes them.
 
     Raises:
         DriverError: charon cannot be reached, or is gone.
     """
-    loop = asyncio.get_running_loop()
-    queue: asyncio.Queue[tuple[str, Any] | Exception] = asyncio.Queue()
+    inbox: Inbox[T] = Inbox(asyncio.get_running_loop())
 
     def read(sock: socket.socket) -> None:
         try:
             registered = False
             for kind, message in vici.Session(sock).listen(names, _SILENCE):
                 if kind is not None:
-                    loop.call_soon_threadsafe(queue.put_nowait, (kind.decode(), message))
+                    inbox.put(hear(kind.decode(), message))
                 elif not registered:
                     registered = True
-                    loop.call_soon_threadsafe(queue.put_nowait, ("", {}))
+                    inbox.put(hear("", {}))
             lost: Exception = EOFError("the connection was closed")
-        except (OSError, EOFError, vici.exception.SessionException) as error:
+        except Exception as error:  # whatever it is, who listens must not wait for ever
             lost = error
-        with contextlib.suppress(RuntimeError):  # the loop has ended
-            loop.call_soon_threadsafe(queue.put_nowait, lost)
+        inbox.end(lost)
 
     worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="vici-events")
     try:
@@ -142,10 +144,10 @@ async def listen(path: str, names: list[str]) -> AsyncIterator[tuple[str, Any]]:
     try:
         worker.submit(read, sock)
         while True:
-            event = await queue.get()
-            if isinstance(event, Exception):
-                raise DriverError(f"charon: {path}: {event or type(event).__name__}") from event
-            yield event
+            for heard in await inbox.take():
+                yield heard
+    except (OSError, EOFError, vici.exception.SessionException) as error:
+        raise DriverError(f"charon: {path}: {error or type(error).__name__}") from error
     finally:
         with contextlib.suppress(OSError):
             sock.shutdown(socket.SHUT_RDWR)

@@ -1,13 +1,14 @@
 """Connections and preshared keys in charon: plan objects <-> VICI. What is not ours by its name is never touched."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from hubgw.drivers.strongswan import codec
 from hubgw.drivers.strongswan.client import Client, Request, Session, connect, listen
 from hubgw.drivers.strongswan.codec import IkeSa
 from hubgw.drivers.strongswan.faults import Fault, Faults
+from hubgw.drivers.strongswan.inbox import Missed
 from hubgw.drivers.strongswan.ledger import Ledger
 from hubgw.names import Secret
 from hubgw.plan.types import Create, Delete, IkeConnection, IkeSecret, Object, Op, OpError, Update
@@ -88,20 +89,19 @@ class StrongswanDriver:
     async def events(self) -> AsyncIterator[str]:
         """Yields the name of a connection whenever an SA of it came or went, and an empty one when events have begun to
         come: what came and went before is for the caller to look at. Raises DriverError when charon is gone."""
-        async for kind, message in listen(self._path, _EVENTS):
-            if not kind:
-                yield ""
-            for name in message:
-                if name != "up":
-                    yield name
 
-    async def faults(self) -> AsyncIterator[Fault]:
+        def names(kind: str, message: Mapping[str, object]) -> list[str]:
+            return [name for name in message if name != "up"] if kind else [""]
+
+        async for name in listen(self._path, _EVENTS, names):
+            yield "" if isinstance(name, Missed) else name
+
+    async def faults(self) -> AsyncIterator[Fault | Missed]:
         """Yields why an IKE SA, or its child, came to nothing, as charon logs it. Raises DriverError when charon is
         gone."""
         heard = Faults()
-        async for kind, message in listen(self._path, ["log"]):
-            if kind and (fault := heard.hear(message)):
-                yield fault
+        async for fault in listen(self._path, ["log"], lambda kind, message: heard.hear(message)):
+            yield fault
 
     def _observe(self, session: Session) -> list[Object]:
         known = self._ledger.of(codec.started(session.stats()))

@@ -6,7 +6,7 @@ has chosen a connection, who speaks is known by address alone.
 
 import re
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Any, Final
@@ -80,22 +80,23 @@ class Faults:
     def __init__(self) -> None:
         self._heard: OrderedDict[int, dict[str, str]] = OrderedDict()
 
-    def hear(self, message: Mapping[str, Any]) -> Fault | None:
-        """Takes a `log` event; returns the failure that it tells."""
+    def hear(self, message: Mapping[str, Any]) -> Iterator[Fault]:
+        """Takes a `log` event; yields the failure that it tells, if it tells one."""
         name, text = _text(message.get("ikesa-name")), _text(message.get("msg"))
         number = _text(message.get("ikesa-uniqueid"))
         heard = self._of(int(number)) if number.isdigit() else {}
         for notes in _NOTED:
             if found := notes.match(text):
                 heard |= _named(found)
-                return None
+                return
         for why, reason in _REASONS:
             if found := reason.match(text):
                 details = heard | _named(found)
                 address, local = details.pop("address", ""), details.pop("local", "")
                 connection = name if is_ours(name) else ""
-                return Fault(why, connection, address, local, details) if connection or address else None
-        return None
+                if connection or address:
+                    yield Fault(why, connection, address, local, details)
+                return
 
     def _of(self, number: int) -> dict[str, str]:
         """Returns what was heard of an IKE SA, to be added to."""

@@ -1,9 +1,14 @@
 """Failures are kept by tunnel, told once, and forgotten when it is up; strangers are told now and then."""
 
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+
+import pytest
 
 from hubgw.agent.diagnosis import FAILURES_EVERY, STRANGERS_EVERY, Diagnosis
 from hubgw.drivers.strongswan.faults import Fault, Why
+from hubgw.plan.types import Object
 from tests.unit.agent.bgp import with_tunnels
 from tests.unit.agent.rig import Rig, run
 
@@ -67,5 +72,46 @@ def test_strangers_are_told_now_and_then(tmp_path: Path) -> None:
         rig.clock.now += STRANGERS_EVERY
         told.take(Fault(Why.NO_CONNECTION, "", "203.0.113.7"))
         assert len(rig.events("ike.stranger")) == 2
+
+    run(case())
+
+
+def test_what_was_missed_is_counted_and_told_now_and_then(tmp_path: Path) -> None:
+    async def case() -> None:
+        rig = await with_tunnels(tmp_path)
+        told = diagnosis(rig)
+        for _ in range(3):
+            told.miss(100)
+        assert rig.events("ike.missed") == ["failures=100"]
+        rig.clock.now += STRANGERS_EVERY
+        told.miss(1)
+        assert rig.events("ike.missed") == ["failures=100", "failures=201"]
+
+    run(case())
+
+
+def test_a_generation_is_gone_through_once_however_many_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def case() -> None:
+        rig = await with_tunnels(tmp_path)
+        rig.machine.take_down("hgt1")
+        await rig.reconciler.follow()
+        told, seen = diagnosis(rig), 0
+        desired = rig.reconciler.state.desired
+        assert desired is not None
+
+        class Counted(tuple[Object, ...]):
+            def __iter__(self) -> Iterator[Object]:
+                nonlocal seen
+                seen += 1
+                return super().__iter__()
+
+        plan = replace(desired.plan, objects=Counted(desired.plan.objects), tunnels=desired.plan.tunnels)
+        monkeypatch.setattr(rig.reconciler.state, "desired", replace(desired, plan=plan))
+        monkeypatch.setattr(rig.reconciler.state, "wanted", plan.objects)
+        for _ in range(100):
+            told.take(Fault(Why.NO_ANSWER, "hgt1"))
+            told.take(Fault(Why.NO_ANSWER, "", ADDRESS))
+        assert seen == 1
+        assert set(rig.reconciler.state.last_errors) == {"hgt1"}
 
     run(case())

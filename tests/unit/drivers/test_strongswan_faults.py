@@ -134,7 +134,7 @@ def hear(faults: Faults, lines: list[tuple[str, str]], number: int = 16) -> list
         | {"ikesa-uniqueid": str(number).encode()}
         for name, text in lines
     ]
-    return [fault for one in said if (fault := faults.hear(one))]
+    return [fault for one in said for fault in faults.hear(one)]
 
 
 @pytest.mark.parametrize(("lines", "why", "text"), CASES)
