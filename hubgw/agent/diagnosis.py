@@ -13,7 +13,8 @@ from hubgw.agent.reconcile import Reconciler
 from hubgw.drivers.strongswan.driver import StrongswanDriver
 from hubgw.drivers.strongswan.faults import Fault, Why
 from hubgw.drivers.strongswan.inbox import Missed
-from hubgw.plan.types import IkeConnection, TunnelOf
+from hubgw.plan.types import ALL_TRAFFIC, IkeConnection, TunnelOf
+from hubgw.plan.words import few
 
 FAILURES_EVERY: Final = 10.0  # seconds from one event of a tunnel's failures to the next
 STRANGERS_EVERY: Final = 10.0  # seconds from one stranger that is told to the next: anybody can send a packet
@@ -153,15 +154,24 @@ def words(fault: Fault, connection: IkeConnection) -> str:
         case Why.SELECTORS:
             wanted = f" ({about['wanted']})" if "wanted" in about else ""
             hint = "set the branch to 0.0.0.0/0 both ways, routes select"
+            if connection.selectors != ALL_TRAFFIC:
+                hint = f"the hub has {_pairs(connection)}: set the branch to those, or trafficSelectorPolicies"
             return f"the branch asks for traffic selectors that the hub does not have{wanted}; {hint}"
         case Why.SELECTORS_REFUSED:
-            hint = "set the branch to that, routes select"
-            return f"the branch does not take the traffic selectors 0.0.0.0/0 both ways; {hint}"
+            hint, ours = "set the branch to that, routes select", "the traffic selectors 0.0.0.0/0 both ways"
+            if connection.selectors != ALL_TRAFFIC:
+                ours = f"one of the traffic selectors {_pairs(connection)} (the hub's side first)"
+                hint = "set the branch to those, or trafficSelectorPolicies to what the branch has"
+            return f"the branch does not take {ours}; {hint}"
         case Why.NO_ANSWER:
             hint = "is that the branch, is it up, and are UDP 500 and 4500 let through?"
             return f"no answer from {connection.remote_address}; {hint}"
         case Why.AGGRESSIVE:
             return "the branch uses aggressive mode, which lets anybody guess at the preshared key; set it to main mode"
+
+
+def _pairs(connection: IkeConnection) -> str:
+    return ", ".join(few([" === ".join(pair) for pair in connection.selectors]))
 
 
 def _identity(identity: str, called: str, connection: IkeConnection) -> str:

@@ -61,13 +61,12 @@ class Dialler:
             return
         now = asyncio.get_running_loop().time()
         tunnels = state.desired.plan.tunnels
-        carried = state.sas.children
-        for tunnel in tunnels:
-            if tunnel.name in carried:
-                self._attempts.reset(tunnel.name)
-        self._attempts.keep({tunnel.name for tunnel in tunnels})
+        carried = state.sas.installed
         # A tunnel that the kernel carries on SAs of a charon that is gone is up, and wants successors.
-        down = [tunnel for tunnel in tunnels if tunnel.name not in carried]
+        down = [tunnel for tunnel in tunnels if not set(tunnel.children) <= carried.get(tunnel.name, {}).keys()]
+        for name in {tunnel.name for tunnel in tunnels}.difference(tunnel.name for tunnel in down):
+            self._attempts.reset(name)
+        self._attempts.keep({tunnel.name for tunnel in tunnels})
         due = any(tunnel.initiates and self._attempts.due(tunnel.name, now) for tunnel in down)
         if not (moved or due or self._asked) and now - self._listed < LIST_EVERY:
             return
@@ -93,11 +92,21 @@ class Dialler:
             coming = (tunnel.local_address, tunnel.remote_address) in half_open
             if (waiting := [sa for sa in mine if _lacks_child(sa)]) and tunnel.initiates:
                 await self._second_step(tunnel, waiting, alone=len(mine) == 1 and not coming, now=now)
+            elif [sa.state for sa in mine] == ["ESTABLISHED"] and mine[0].children:
+                await self._complete(tunnel, mine[0], now)
             elif tunnel.initiates and not mine and not coming and left and self._attempts.due(tunnel.name, now):
                 left -= 1
                 in_one = self._attempts.failures(tunnel.name) % 2 == 1
                 self._attempts.failed(tunnel.name, now)
-                await self._initiate(tunnel, child=in_one)
+                await self._initiate(tunnel, *(tunnel.children if in_one else ()))
+
+    async def _complete(self, tunnel: TunnelOf, sa: IkeSa, now: float) -> None:
+        """Asks for the children that an IKE SA lacks of several: a branch may bring up those alone that it needs."""
+        there = {child.name for child in sa.children}
+        missing = [name for name in tunnel.children if name not in there]
+        if missing and tunnel.initiates and self._attempts.due(tunnel.name, now):
+            self._attempts.failed(tunnel.name, now)
+            await self._initiate(tunnel, *missing)
 
     async def _second_step(self, tunnel: TunnelOf, waiting: Sequence[IkeSa], *, alone: bool, now: float) -> None:
         for sa in waiting:
@@ -107,10 +116,10 @@ class Dialler:
                 await self._strongswan.terminate(sa.uniqueid)
             elif asked is None and alone:
                 self._asked[sa.uniqueid] = now
-                await self._initiate(tunnel, child=True)
+                await self._initiate(tunnel, *tunnel.children)
 
-    async def _initiate(self, tunnel: TunnelOf, *, child: bool) -> None:
-        if reason := await self._strongswan.initiate(tunnel.name, child=child):
+    async def _initiate(self, tunnel: TunnelOf, *children: str) -> None:
+        if reason := await self._strongswan.initiate(tunnel.name, *children):
             self._reconciler.state.last_errors[tunnel.name] = reason
             self._journal.record("tunnel.refused", tunnel.connection, tunnel=tunnel.name, reason=reason)
 

@@ -40,6 +40,16 @@ class Sas:
         return found
 
     @property
+    def installed(self) -> Mapping[str, Mapping[str, ChildSa]]:
+        """The youngest child SA that carries traffic of each name, by connection."""
+        found: dict[str, dict[str, ChildSa]] = {}
+        for sa in self.ike or ():
+            for child in sorted(sa.children, key=lambda child: child.uniqueid):
+                if child.state in CHILD_UP:
+                    found.setdefault(sa.connection, {})[child.name] = child
+        return found
+
+    @property
     def outlived(self) -> list[KernelSa]:
         """Kernel SAs that a charon before this one made: only the kernel keeps them."""
         # charon tells its start as local time, which the clock may have left behind since.

@@ -7,10 +7,20 @@ from hubgw.agent.live import states, summary
 from hubgw.agent.reconcile import Counters, State
 from hubgw.agent.service import Connection, Provisioning, ResourceStatus, RouteStatus, TunnelStatus
 from hubgw.drivers.strongswan.codec import ChildSa
-from hubgw.plan.types import TABLES, Group, Object, Plan, Route, Tiers, Tunnels, Vrf, tunnel_interface
-from hubgw.plan.words import via
-
-ALL_TRAFFIC = "0.0.0.0/0 === 0.0.0.0/0"
+from hubgw.plan.types import (
+    ALL_TRAFFIC,
+    TABLES,
+    Group,
+    Object,
+    Plan,
+    Route,
+    Tiers,
+    TunnelOf,
+    Tunnels,
+    Vrf,
+    tunnel_interface,
+)
+from hubgw.plan.words import few, via
 
 _SESSIONS = frozenset({"strongswan", "exabgp"})
 """The drivers that only connections need."""
@@ -46,9 +56,10 @@ def _provisioning(resource: str, desired: Desired, state: State, is_connection: 
 def tunnel_statuses(plan: Plan, state: State, counters: Counters) -> Iterator[TunnelStatus]:
     """Yields every tunnel as charon and the kernel have it."""
     now = states(plan.tunnels, state.sas, state.up)
-    children = state.sas.children
+    children, installed = state.sas.children, state.sas.installed
     for tunnel in plan.tunnels:
         ike, child = children.get(tunnel.name, (None, None))
+        carrying = tuple(installed.get(tunnel.name, {}).values())
         yield TunnelStatus(
             name=tunnel.name,
             connection=tunnel.connection,
@@ -61,27 +72,34 @@ def tunnel_statuses(plan: Plan, state: State, counters: Counters) -> Iterator[Tu
             since=state.since.get(tunnel.name),
             spi_in=child.spi_in if child else "",
             spi_out=child.spi_out if child else "",
-            bytes_in=child.bytes_in if child else 0,
-            bytes_out=child.bytes_out if child else 0,
-            packets_in=child.packets_in if child else 0,
-            packets_out=child.packets_out if child else 0,
+            bytes_in=sum(one.bytes_in for one in carrying),
+            bytes_out=sum(one.bytes_out for one in carrying),
+            packets_in=sum(one.packets_in for one in carrying),
+            packets_out=sum(one.packets_out for one in carrying),
             spoofed=counters.spoofed.get(tunnel.name, 0),
             replayed=counters.replayed.get(tunnel.nexthop, 0),
             integrity_failed=counters.integrity_failed.get(tunnel.nexthop, 0),
             cipher=child.cipher if child else "",
             ike_version=ike.version if ike else 0,
             ike_cipher=ike.cipher if ike else "",
-            selectors=child.selectors if child else "",
-            last_error=state.last_errors.get(tunnel.name, "") or narrowed(child),
+            selectors=", ".join(sorted(one.selectors for one in carrying)),
+            last_error=state.last_errors.get(tunnel.name, "") or narrowed(tunnel, carrying),
         )
 
 
-def narrowed(child: ChildSa | None) -> str:
-    """Returns what is amiss where the branch made the traffic selectors narrower: its SAs carry nothing else."""
-    if child is None or child.selectors in {"", ALL_TRAFFIC}:
-        return ""
-    hint = "set it to 0.0.0.0/0 both ways, routes select"
-    return f"the branch narrowed the traffic selectors to {child.selectors}; {hint}"
+def narrowed(tunnel: TunnelOf, children: Iterable[ChildSa]) -> str:
+    """Returns what is amiss where the SAs carry less than they should: all else is closed, whatever is routed."""
+    wanted = dict(zip(tunnel.children, map(" === ".join, tunnel.selectors), strict=True))
+    got = {child.name: child.selectors for child in children}
+    if narrow := {name: selectors for name, selectors in got.items() if selectors not in {"", wanted.get(name)}}:
+        hint = f"set the branch to what the hub has, {', '.join(few([wanted.get(name, '') for name in narrow]))}"
+        if tunnel.selectors == ALL_TRAFFIC:
+            hint = "set it to 0.0.0.0/0 both ways, routes select"
+        return f"the branch narrowed the traffic selectors to {', '.join(few(list(narrow.values())))}; {hint}"
+    if got and (missing := [selectors for name, selectors in wanted.items() if name not in got]):
+        hint = "does the branch have the same pairs?"
+        return f"closed to {', '.join(few(missing))}, for which no SA is set up; {hint}"
+    return ""
 
 
 def route_statuses(plan: Plan, seen: Iterable[Object]) -> Iterator[RouteStatus]:

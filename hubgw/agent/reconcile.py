@@ -269,13 +269,13 @@ class Reconciler:
         state = self.state
         before, state.sas, state.up = state.up, sas, up
         tunnels = state.desired.plan.tunnels if state.desired else ()
-        now = states(tunnels, sas, up)
+        now, installed = states(tunnels, sas, up), sas.installed
         for tunnel in tunnels:
             new = now[tunnel.name]
             if state.tunnels.get(tunnel.name) != new:
                 state.since[tunnel.name] = sas.now
             # A charon that cannot be asked leaves the state unknown, and the tunnel up.
-            if tunnel.nexthop in up:
+            if tunnel.nexthop in up and len(installed.get(tunnel.name, ())) in {0, len(tunnel.selectors)}:
                 state.last_errors.pop(tunnel.name, None)
             if (tunnel.nexthop in up) != (tunnel.nexthop in before):
                 self._journal.record(

@@ -38,6 +38,7 @@ def compile_ike(tunnel: TunnelOf, terms: Terms, suites: Suites, local_id: str, r
         child_rekey_bytes=suites.rekey_bytes,
         version=terms.version,
         dpd_timeout=timeout if terms.version == 1 else 0,
+        selectors=tunnel.selectors,
     )
 
 

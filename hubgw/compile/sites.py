@@ -11,6 +11,7 @@ from hubgw.compile.mtu import tunnel_mtu
 from hubgw.compile.scope import HostedHub, Scope
 from hubgw.compile.suites import suites
 from hubgw.plan.types import (
+    ALL_TRAFFIC,
     Classifier,
     Element,
     Group,
@@ -25,6 +26,7 @@ from hubgw.plan.types import (
 )
 from hubgw.resources.connection import Terms, VpnConnection
 from hubgw.resources.node import GatewayInstance
+from hubgw.resources.selectors import selector_pairs
 from hubgw.resources.translation import pairs, routed_prefixes
 
 
@@ -132,6 +134,7 @@ def _compile_nat(
 
 def _tunnel(scope: Scope, connection: VpnConnection, terms: Terms, instance: GatewayInstance) -> TunnelOf:
     link = terms.link
+    pairs = selector_pairs(scope.inventory, connection, scope.site_of(connection))
     name, if_id = scope.numbers.tunnel(tunnel_owner(connection, link, instance.instance))
     return TunnelOf(
         name=name,
@@ -144,4 +147,5 @@ def _tunnel(scope: Scope, connection: VpnConnection, terms: Terms, instance: Gat
         remote_address=str(link.ip_address),
         weight=terms.weight,
         initiates=terms.mode != "ResponderOnly",
+        selectors=tuple((str(ours), str(theirs)) for ours, theirs in pairs) if terms.policy_based else ALL_TRAFFIC,
     )

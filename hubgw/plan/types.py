@@ -310,9 +310,26 @@ class IkeSecret:
         return ("IkeSecret", self.id)
 
 
+Selectors = tuple[tuple[str, str], ...]
+"""Pairs of prefixes, the hub's side and the branch's: what the child SAs of a tunnel carry, one SA a pair."""
+
+ALL_TRAFFIC: Final[Selectors] = (("0.0.0.0/0", "0.0.0.0/0"),)
+
+
+def child_names(name: str, selectors: Selectors) -> tuple[str, ...]:
+    """Returns the names of a connection's children in charon: a pair keeps its SA whatever comes or goes beside it.
+
+    >>> child_names("hgt1", ALL_TRAFFIC)
+    ('hgt1',)
+    >>> child_names("hgt1", (("10.50.0.0/24", "10.1.0.0/24"),))
+    ('hgt1-10.50.0.0/24-10.1.0.0/24',)
+    """
+    return (name,) if selectors == ALL_TRAFFIC else tuple(f"{name}-{ours}-{theirs}" for ours, theirs in selectors)
+
+
 @dataclass(frozen=True, slots=True)
 class IkeConnection:
-    """One tunnel's IKE connection with its one child (named like it), by preshared key; 0.0.0.0/0 selectors.
+    """One tunnel's IKE connection by preshared key, with a child for each pair of `selectors`.
 
     `version` is that of IKE, 1 or 2; `dpd_timeout` (seconds) is IKEv1's alone. A child SA lives for `child_life_time`
     or so many bytes (0: any number), whichever comes first.
@@ -334,6 +351,7 @@ class IkeConnection:
     child_life_bytes: int = 0
     version: int = 2
     dpd_timeout: int = 0
+    selectors: Selectors = ALL_TRAFFIC
 
     @property
     def key(self) -> Key:
@@ -450,6 +468,12 @@ class TunnelOf:
     remote_address: str
     weight: int = 0  # routingWeight: of a site's tunnels that are up, those of the greatest are used
     initiates: bool = True  # whether the hub brings it up; else it waits for the branch
+    selectors: Selectors = ALL_TRAFFIC
+
+    @property
+    def children(self) -> tuple[str, ...]:
+        """The names of its children in charon."""
+        return child_names(self.name, self.selectors)
 
 
 @dataclass(frozen=True, slots=True)

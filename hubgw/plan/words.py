@@ -1,7 +1,8 @@
 """Operations -> sentences that a network engineer reads, one an operation; secrets never."""
 
+from collections.abc import Sequence
 from dataclasses import fields
-from typing import assert_never
+from typing import Any, assert_never
 
 from hubgw.plan.diff import target
 from hubgw.plan.types import (
@@ -54,6 +55,23 @@ _ELEMENTS = {
 
 
 _WAYS = {"in": "from", "out": "into"}
+
+_FEW = 3
+
+_NEXT_TIME = frozenset(
+    {
+        "proposals",
+        "esp_proposals",
+        "dpd_delay",
+        "dpd_timeout",
+        "rekey_time",
+        "child_rekey_time",
+        "child_life_time",
+        "child_rekey_bytes",
+        "child_life_bytes",
+    }
+)
+"""What charon keeps for an SA as it was when the SA was made, and rekeys it with."""
 
 
 def describe(op: Op) -> str:
@@ -127,6 +145,15 @@ def via(way: Via) -> str:
             assert_never(way)
 
 
+def few(items: Sequence[str]) -> list[str]:
+    """Returns items to be listed in a sentence: many are not.
+
+    >>> few(["a", "b", "c"]), few(["a", "b", "c", "d", "e", "f"])
+    (['a', 'b', 'c'], ['a', 'b', 'c', '3 more'])
+    """
+    return [*items[:_FEW], f"{len(items) - _FEW} more"] if len(items) > _FEW + 1 else list(items)
+
+
 def _selectors(rule: Rule) -> str:
     source = f" from {rule.source}" if rule.source else ""
     uid = "" if rule.uid is None else f" of user {rule.uid}"
@@ -165,14 +192,22 @@ def _changes(old: Object, new: Object) -> str:
         return f", members {_members(old.active)} -> {_members(new.active)}"
     if isinstance(old, Rule) and isinstance(new, Rule):
         return f", to {_lookup(new)}"
-    changed = [
-        "password"
-        if field.name == "digest"
-        else f"{field.name} {getattr(old, field.name)} -> {getattr(new, field.name)}"
-        for field in fields(new)
-        if field.compare and getattr(old, field.name) != getattr(new, field.name)
-    ]
-    return f", {'; '.join(changed)}"
+    compared = [field.name for field in fields(new) if field.compare]
+    changed = {
+        name: _change(name, getattr(old, name), getattr(new, name))
+        for name in compared
+        if getattr(old, name) != getattr(new, name)
+    }
+    kept = isinstance(new, IkeConnection) and changed.keys() <= _NEXT_TIME
+    return f", {'; '.join(changed.values())}" + ("; takes effect when the tunnel is next set up" if kept else "")
+
+
+def _change(name: str, old: Any, new: Any) -> str:
+    if name == "digest":
+        return "password"
+    if name == "selectors":
+        old, new = (", ".join(few([" === ".join(pair) for pair in pairs])) for pairs in (old, new))
+    return f"{name} {old} -> {new}"
 
 
 def _members(active: tuple[int, ...]) -> str:

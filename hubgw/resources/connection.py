@@ -7,7 +7,19 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from hubgw.names import Secret
-from hubgw.resources.base import HubRef, Lenient, LinkRef, Model, NatRuleRef, Ref, Resource, SharedKey, SiteRef
+from hubgw.resources.base import (
+    HubRef,
+    Lenient,
+    LinkRef,
+    Model,
+    NatRuleRef,
+    NotEmpty,
+    Ref,
+    Resource,
+    SharedKey,
+    SitePrefix,
+    SiteRef,
+)
 from hubgw.resources.ids import CONNECTION_TYPE, LINK_CONNECTION_TYPE, ResourceId
 from hubgw.resources.ipsec import IpsecPolicy
 from hubgw.resources.peering import ChosenAddress, GatewayBgpSettings
@@ -69,6 +81,13 @@ class VpnLinkConnection(Model):
     properties: VpnLinkConnectionProperties
 
 
+class TrafficSelectorPolicy(Model):
+    """Each of the hub's ranges with each of the branch's is a pair."""
+
+    local_address_ranges: Annotated[tuple[SitePrefix, ...], Lenient, NotEmpty]
+    remote_address_ranges: Annotated[tuple[SitePrefix, ...], Lenient, NotEmpty]
+
+
 class VpnConnectionProperties(Model):
     """No link connection means every link of the site, with the connection's own key."""
 
@@ -80,6 +99,7 @@ class VpnConnectionProperties(Model):
     shared_key: SharedKey | None = None
     enable_bgp: bool = False
     use_policy_based_traffic_selectors: bool = False
+    traffic_selector_policies: Annotated[tuple[TrafficSelectorPolicy, ...], Lenient] = ()
     ipsec_policies: IpsecPolicies = ()
     enable_rate_limiting: bool = False
     enable_internet_security: bool = False
@@ -127,6 +147,7 @@ class Terms:
     mode: Mode
     weight: int
     policy: IpsecPolicy | None
+    policy_based: bool = False
 
 
 class VpnConnection(Resource):
@@ -160,6 +181,8 @@ class VpnConnection(Resource):
             mode=own.vpn_link_connection_mode if own else "Default",
             weight=whole.routing_weight if own is None or own.routing_weight is None else own.routing_weight,
             policy=next(iter((own and own.ipsec_policies) or whole.ipsec_policies), None),
+            policy_based=whole.use_policy_based_traffic_selectors
+            or bool(own and own.use_policy_based_traffic_selectors),
         )
 
     def to_json(self, secrets: bool) -> dict[str, Any]:

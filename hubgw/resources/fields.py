@@ -71,7 +71,7 @@ _TUNNEL: Final[Mapping[str, Rule]] = {
     "connectionBandwidth": INERT,
     "sharedKey": DONE,
     "enableBgp": DONE,
-    "usePolicyBasedTrafficSelectors": Only(False),
+    "usePolicyBasedTrafficSelectors": DONE,
     "ipsecPolicies": _POLICY,
     "enableRateLimiting": Only(False),
     "useLocalAzureIpAddress": Only(False),
@@ -197,7 +197,7 @@ PROPERTIES: Final[Mapping[str, Mapping[str, Rule]]] = {
     "vpnGateways/vpnConnections": {
         **_TUNNEL,
         "remoteVpnSite": DONE,
-        "trafficSelectorPolicies": LATER,
+        "trafficSelectorPolicies": Group({"localAddressRanges": DONE, "remoteAddressRanges": DONE}),
         "enableInternetSecurity": DONE,
         "routingConfiguration": LATER,
         "vpnLinkConnections": Group(

@@ -17,6 +17,7 @@ from hubgw.resources.check_nodes import check_attachments, check_instances
 from hubgw.resources.check_prefixes import check_prefixes
 from hubgw.resources.check_references import check_references
 from hubgw.resources.check_routes import check_routes
+from hubgw.resources.check_selectors import check_selectors
 from hubgw.resources.check_settings import check_settings
 from hubgw.resources.check_sites import check_sites
 from hubgw.resources.check_topology import check_gateways, check_hubs, check_vnet_connections
@@ -42,6 +43,7 @@ def validate(resources: Iterable[Resource], where: Where) -> tuple[Problem, ...]
     check_identities(report)
     check_keys(report)
     check_ipsec(report)
+    check_selectors(report)
     check_prefixes(report)
     check_nat(report)
     check_routes(report)

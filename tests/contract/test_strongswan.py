@@ -18,7 +18,7 @@ from hubgw.drivers.base import DriverError
 from hubgw.drivers.strongswan.driver import StrongswanDriver
 from hubgw.names import Secret
 from hubgw.plan.diff import diff
-from hubgw.plan.types import Create, Delete, IkeConnection, IkeSecret, Object, Op, OpError
+from hubgw.plan.types import Create, Delete, IkeConnection, IkeSecret, Object, Op, OpError, Update
 from tests.fakes.charon import FakeCharon
 
 T = TypeVar("T")
@@ -182,6 +182,19 @@ def test_update_and_delete(daemon: Daemon) -> None:
     reach(daemon, [SECRET, replace(CONNECTION, dpd_delay=20)])
     reach(daemon, [])
     assert observed(daemon) == set()
+
+
+BASED = replace(CONNECTION, selectors=(("10.50.0.0/24", "10.1.0.0/24"), ("10.60.0.0/16", "10.1.0.0/24")))
+
+
+def test_a_child_for_each_pair_of_traffic_selectors(daemon: Daemon) -> None:
+    reach(daemon, [SECRET, BASED])
+    daemon.path.with_name("ledger.json").unlink()
+    assert reach(daemon, [SECRET, BASED]) == []
+    reach(daemon, [SECRET, replace(BASED, selectors=BASED.selectors[1:])])
+    reach(daemon, WANTED)
+    daemon.path.with_name("ledger.json").unlink()
+    assert [type(op) for op in reach(daemon, [SECRET, BASED])] == [Update]
 
 
 def test_deleting_the_absent_succeeds(daemon: Daemon) -> None:

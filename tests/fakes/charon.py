@@ -106,7 +106,14 @@ def _listed(config: dict[str, Any]) -> dict[str, Any]:
         "rekey_time": _seconds(config["rekey_time"]),
         "local-1": {"id": config["local"]["id"]},
         "remote-1": {"id": config["remote"]["id"]},
-        "children": {name: {"rekey_time": _seconds(child["rekey_time"])} for name, child in config["children"].items()},
+        "children": {
+            name: {
+                "rekey_time": _seconds(child["rekey_time"]),
+                "local-ts": child["local_ts"],
+                "remote-ts": child["remote_ts"],
+            }
+            for name, child in config["children"].items()
+        },
     }
 
 

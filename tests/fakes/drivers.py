@@ -210,7 +210,7 @@ class FakeStrongswan:
         self.reach = Reach()
         self.ike: list[IkeSa] = []
         self.since = 1_000.0
-        self.initiated: list[tuple[str, bool]] = []
+        self.initiated: list[tuple[str, ...]] = []
         self.terminated: list[int] = []
         self.refuses_to_initiate = ""
         self.expected: tuple[Object, ...] = ()
@@ -269,9 +269,9 @@ class FakeStrongswan:
         self.reach.ask("version")
         return "charon 6"
 
-    async def initiate(self, name: str, *, child: bool) -> str:
+    async def initiate(self, name: str, *children: str) -> str:
         self.reach.ask("initiate")
-        self.initiated.append((name, child))
+        self.initiated.append((name, *children))
         return self.refuses_to_initiate
 
     async def terminate(self, ike_sa: int) -> str:

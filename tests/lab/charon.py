@@ -77,11 +77,18 @@ class Charon:
     def kill(self) -> None:
         self.node.end("charon", signal.SIGKILL)
 
+    def sas(self) -> list[tuple[str, Any]]:
+        """Returns each IKE SA as VICI lists it, with the name of its connection."""
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.settimeout(20)
+            sock.connect(str(self.vici))
+            return [(name, sa) for message in vici.Session(sock).list_sas() for name, sa in message.items()]
+
     def established(self) -> list[str]:
         """Returns the connection of each IKE SA that has an installed child SA, sorted."""
         return sorted(
             name
-            for name, sa in self._sas()
+            for name, sa in self.sas()
             if any(child["state"] == b"INSTALLED" for child in sa.get("child-sas", {}).values())
         )
 
@@ -89,7 +96,7 @@ class Charon:
         """Returns the initiator's SPI of each established IKE SA of a connection."""
         return {
             sa["initiator-spi"].decode()
-            for name, sa in self._sas()
+            for name, sa in self.sas()
             if name == connection and sa["state"] == b"ESTABLISHED"
         }
 
@@ -97,17 +104,11 @@ class Charon:
         """Returns the inbound SPI of each child SA of a connection that no end has deleted, replaced or not."""
         return {
             child["spi-in"].decode()
-            for name, sa in self._sas()
+            for name, sa in self.sas()
             if name == connection
             for child in sa.get("child-sas", {}).values()
             if child["state"] != b"DELETED"  # charon receives on it for some seconds more
         }
-
-    def _sas(self) -> list[tuple[str, dict[str, Any]]]:
-        with socket.socket(socket.AF_UNIX) as sock:
-            sock.settimeout(20)
-            sock.connect(str(self.vici))
-            return [(name, sa) for message in vici.Session(sock).list_sas() for name, sa in message.items()]
 
     @property
     def log(self) -> str:

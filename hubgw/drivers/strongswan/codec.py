@@ -6,11 +6,10 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 from hubgw.names import is_ours
-from hubgw.plan.types import IkeConnection, IkeSecret
+from hubgw.plan.types import IkeConnection, IkeSecret, child_names
 
 Message = Mapping[str, Any]
 
-_ANY_TS: Final = ["0.0.0.0/0"]
 _UNNAMED: Final = "(unnamed)"
 _REPLAY_WINDOW: Final = 1024  # packets: multipath and many cores reorder by more than the default of 32
 
@@ -76,9 +75,9 @@ def encode_connection(connection: IkeConnection) -> dict[str, object]:
             "local": {"auth": "psk", "id": connection.local_id},
             "remote": {"auth": "psk", "id": connection.remote_id},
             "children": {
-                connection.name: {
-                    "local_ts": _ANY_TS,
-                    "remote_ts": _ANY_TS,
+                name: {
+                    "local_ts": [local],
+                    "remote_ts": [remote],
                     "if_id_in": str(connection.if_id),
                     "if_id_out": str(connection.if_id),
                     "esp_proposals": list(connection.esp_proposals),
@@ -91,6 +90,9 @@ def encode_connection(connection: IkeConnection) -> dict[str, object]:
                     "close_action": "none",
                     "dpd_action": "clear",
                 }
+                for name, (local, remote) in zip(
+                    child_names(connection.name, connection.selectors), connection.selectors, strict=True
+                )
             },
         }
     }
@@ -103,9 +105,13 @@ def encode_secret(secret: IkeSecret) -> dict[str, object]:
 
 def read_back(message: Message, wanted: IkeConnection) -> IkeConnection:
     """Returns a connection as list-conns tells it; what that does not tell is taken to be as wanted."""
-    child = _first(message.get("children", {}))
+    children = message.get("children", {})
+    child = _first(children)
+    found = {(_text(one.get("local-ts")), _text(one.get("remote-ts"))) for one in children.values()}
     return replace(
         wanted,
+        # They come in no order that is ours.
+        selectors=wanted.selectors if found == set(wanted.selectors) else tuple(sorted(found)),
         local_address=_text(message.get("local_addrs")),
         remote_address=_text(message.get("remote_addrs")),
         local_id=_text(message.get("local-1", {}).get("id")),
@@ -127,6 +133,12 @@ def other_ends(old: IkeConnection, new: IkeConnection) -> bool:
     return ends(old) != ends(new)
 
 
+def children_gone(old: IkeConnection, new: IkeConnection) -> list[str]:
+    """Returns the names of the children that only the old connection has: charon keeps their SAs."""
+    kept = set(child_names(new.name, new.selectors))
+    return [name for name in child_names(old.name, old.selectors) if name not in kept]
+
+
 def to_ledger(connection: IkeConnection) -> dict[str, object]:
     """Returns a connection as JSON takes it; there is no secret in one."""
     return asdict(connection)
@@ -135,7 +147,8 @@ def to_ledger(connection: IkeConnection) -> dict[str, object]:
 def from_ledger(entry: Mapping[str, Any]) -> IkeConnection:
     """Returns the connection of a ledger's entry. Raises TypeError or KeyError where another version wrote it."""
     lists = {name: tuple(entry[name]) for name in ("proposals", "esp_proposals")}
-    return IkeConnection(**{**entry, **lists})
+    selectors = tuple((ours, theirs) for ours, theirs in entry["selectors"])
+    return IkeConnection(**{**entry, **lists, "selectors": selectors})
 
 
 def connection_names(message: Message) -> set[str]:

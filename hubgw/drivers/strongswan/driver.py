@@ -63,13 +63,15 @@ class StrongswanDriver:
         message = await self._commands.call(lambda session: session.version())
         return f"{message['daemon'].decode()} {message['version'].decode()}"
 
-    async def initiate(self, name: str, *, child: bool) -> str:
-        """Starts to bring an IKE SA up, or a child on the one that there is, or both; does not wait.
+    async def initiate(self, name: str, *children: str) -> str:
+        """Starts to bring an IKE SA up, or children on the one that there is, or both; does not wait.
 
         Returns why charon would not, or an empty string.
         """
-        order = {"ike": name, "timeout": _LATER} | ({"child": name} if child else {})
-        return await self._commands.call(lambda session: session.refusals([("initiate", order)])[0])
+        order = {"ike": name, "timeout": _LATER}
+        orders = [("initiate", order | {"child": child}) for child in children] or [("initiate", order)]
+        refusals = await self._commands.call(lambda session: session.refusals(orders))
+        return next(filter(None, refusals), "")
 
     async def terminate(self, ike_sa: int) -> str:
         """Starts to end one IKE SA. Returns why charon would not, or an empty string."""
@@ -146,7 +148,7 @@ def _requests(op: Op) -> list[Request]:
         case Create(IkeConnection() as new):
             return [("load-conn", codec.encode_connection(new))]
         case Update(IkeConnection() as old, IkeConnection() as new):
-            ends = [_end(new.name)] if codec.other_ends(old, new) else []
+            ends = [_end(new.name)] if codec.other_ends(old, new) else _end_children(old, new)
             return [("load-conn", codec.encode_connection(new)), *ends]
         case Delete(IkeConnection(name)):
             return [("unload-conn", {"name": name}), _end(name)]
@@ -154,6 +156,11 @@ def _requests(op: Op) -> list[Request]:
             return [("unload-shared", {"id": id_})]
         case _:
             raise TypeError(f"strongswan: {op} is not charon's to carry out")
+
+
+def _end_children(old: IkeConnection, new: IkeConnection) -> list[Request]:
+    order = {"ike": new.name, "force": "yes", "timeout": _LATER}
+    return [("terminate", order | {"child": name}) for name in codec.children_gone(old, new)]
 
 
 def _end(name: str) -> Request:

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -44,11 +45,11 @@ def test_every_tunnel_that_is_down_is_dialled_once_and_later_again(tmp_path: Pat
         rig, dialler = await started(tmp_path)
         await dialler.round()
         await dialler.round()
-        assert rig.machine.strongswan.initiated == [(name, False) for name in (*FIRST, *SECOND)]
+        assert rig.machine.strongswan.initiated == [(name,) for name in (*FIRST, *SECOND)]
         clock.now += 3.0
         await dialler.round()
         # Every second attempt is for branches that know no childless SA.
-        assert rig.machine.strongswan.initiated[4:] == [(name, True) for name in (*FIRST, *SECOND)]
+        assert rig.machine.strongswan.initiated[4:] == [(name, name) for name in (*FIRST, *SECOND)]
 
     run(case())
 
@@ -71,7 +72,7 @@ def test_what_is_up_or_coming_up_is_left_alone(tmp_path: Path, clock: Clock) -> 
         rig.machine.strongswan.ike.append(half_open)
         await rig.reconciler.follow()
         await dialler.round()
-        assert rig.machine.strongswan.initiated == [("hgt4", False)]
+        assert rig.machine.strongswan.initiated == [("hgt4",)]
 
     run(case())
 
@@ -87,7 +88,7 @@ def test_an_ike_sa_gets_its_child_once_it_is_alone(tmp_path: Path, clock: Clock)
         ]
         await dialler.round()
         await dialler.round()
-        assert charon.initiated[:1] == [("hgt1", True)] and ("hgt1", False) not in charon.initiated
+        assert charon.initiated[:1] == [("hgt1", "hgt1")] and ("hgt1",) not in charon.initiated
         assert set(charon.terminated) == {6}
         clock.now += CHILD_WITHIN + 1
         await dialler.round()
@@ -105,8 +106,8 @@ def test_a_branchs_ike_sa_without_a_child_gets_one_when_it_had_its_time(tmp_path
             ike_sa("hgt2", uniqueid=6, initiator=False, established=5_000),
         ]
         await dialler.round()
-        assert ("hgt1", True) not in charon.initiated
-        assert ("hgt2", True) in charon.initiated
+        assert ("hgt1", "hgt1") not in charon.initiated
+        assert ("hgt2", "hgt2") in charon.initiated
         clock.now += CHILD_WITHIN + 1
         await dialler.round(moved=True)
         assert charon.terminated == [6]
@@ -190,5 +191,38 @@ def test_of_two_ike_sas_that_both_live_one_is_ended(tmp_path: Path, clock: Clock
         clock.now += 20
         await dialler.round()
         assert rig.machine.strongswan.terminated == [1]
+
+    run(case())
+
+
+def test_a_policy_based_tunnel_has_each_pair_asked_for_and_then_what_is_missing(tmp_path: Path, clock: Clock) -> None:
+    async def case() -> None:
+        rig, dialler = await started(tmp_path)
+        state, charon = rig.reconciler.state, rig.machine.strongswan
+        assert state.desired is not None
+        pairs = (("10.50.0.0/24", "10.1.0.0/24"), ("10.60.0.0/16", "10.1.0.0/24"))
+        first, *others = state.desired.plan.tunnels
+        based = replace(first, selectors=pairs)
+        plan = replace(state.desired.plan, tunnels=(based, *(replace(one, initiates=False) for one in others)))
+        state.desired = replace(state.desired, plan=plan)
+        one, other = based.children
+        charon.ike = [ike_sa(based.name, uniqueid=5)]
+        await dialler.round()
+        assert charon.initiated == [(based.name, one, other)]
+        charon.ike = [ike_sa(based.name, uniqueid=5, children=(child_sa(one, uniqueid=1),))]
+        await rig.reconciler.follow()
+        assert based.nexthop in state.up, "a pair is enough: a branch may bring up those alone that it needs"
+        await dialler.round()
+        await dialler.round(moved=True)
+        assert charon.initiated[1:] == [(based.name, other)]
+        clock.now += LONGEST_DELAY
+        await dialler.round()
+        assert charon.initiated[2:] == [(based.name, other)]
+        both = (child_sa(one, uniqueid=1), child_sa(other, uniqueid=2))
+        charon.ike = [ike_sa(based.name, uniqueid=5, children=both)]
+        await rig.reconciler.follow()
+        clock.now += LONGEST_DELAY
+        await dialler.round()
+        assert len(charon.initiated) == 3
 
     run(case())

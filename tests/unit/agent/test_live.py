@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hubgw.agent.live import ORPHANS_SERVE, REPLACED_AFTER, Sas, states, summary, uncollected, up_tunnels
-from hubgw.agent.observed import ALL_TRAFFIC, narrowed
+from hubgw.agent.observed import narrowed
 from hubgw.agent.service import Connection
 from hubgw.drivers.netlink.xfrm import KernelSa
 from hubgw.drivers.strongswan.codec import IkeSa
@@ -137,13 +137,29 @@ def test_nothing_that_carries_a_tunnel_alone_is_collected(
     assert uncollected(TUNNELS, left)[0] == []
 
 
-@pytest.mark.parametrize("selectors", ["", ALL_TRAFFIC])
+@pytest.mark.parametrize("selectors", ["", "0.0.0.0/0 === 0.0.0.0/0"])
 def test_selectors_that_let_all_through_are_no_matter(selectors: str) -> None:
-    assert narrowed(None) == narrowed(replace(child_sa("hgt1"), selectors=selectors)) == ""
+    assert narrowed(TUNNELS[0], ()) == narrowed(TUNNELS[0], [replace(child_sa("hgt1"), selectors=selectors)]) == ""
 
 
 def test_selectors_that_a_branch_narrowed_are_told() -> None:
-    assert narrowed(replace(child_sa("hgt1"), selectors="0.0.0.0/0 === 10.2.0.0/24")) == (
+    assert narrowed(TUNNELS[0], [replace(child_sa("hgt1"), selectors="0.0.0.0/0 === 10.2.0.0/24")]) == (
         "the branch narrowed the traffic selectors to 0.0.0.0/0 === 10.2.0.0/24; set it to 0.0.0.0/0 both ways, "
         "routes select"
+    )
+
+
+def test_of_a_policy_based_tunnel_what_is_missing_or_narrower_is_told() -> None:
+    based = replace(TUNNELS[0], selectors=(("10.50.0.0/24", "10.1.0.0/24"), ("10.60.0.0/16", "10.1.0.0/24")))
+    one, other = (
+        replace(child_sa(name), selectors=" === ".join(pair))
+        for name, pair in zip(based.children, based.selectors, strict=True)
+    )
+    assert narrowed(based, [one, other]) == narrowed(based, []) == ""
+    assert narrowed(based, [one]) == (
+        "closed to 10.60.0.0/16 === 10.1.0.0/24, for which no SA is set up; does the branch have the same pairs?"
+    )
+    assert narrowed(based, [one, replace(other, selectors="10.60.5.0/24 === 10.1.0.0/24")]) == (
+        "the branch narrowed the traffic selectors to 10.60.5.0/24 === 10.1.0.0/24; set the branch to what the hub "
+        "has, 10.60.0.0/16 === 10.1.0.0/24"
     )
