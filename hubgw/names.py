@@ -14,6 +14,9 @@ NAME: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,78}[A-Za-z0-9_])?", re
 INTERFACE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,14}", re.ASCII)
 """An interface of the machine, as the operator names it (the kernel allows more; nft and sysctl paths do not)."""
 
+LABEL: Final = r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?)"
+"""One label of a host's name in the DNS."""
+
 VRF_PREFIX: Final = "hgv"
 TUNNEL_PREFIX: Final = "hgt"
 PORT_PREFIX: Final = "hgn"

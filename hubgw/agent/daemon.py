@@ -22,6 +22,8 @@ from hubgw.agent.http import GROUP, SocketError, serve
 from hubgw.agent.hub import Hub
 from hubgw.agent.journal import Journal
 from hubgw.agent.reconcile import Drivers, Reconciler
+from hubgw.agent.resolved import Resolved
+from hubgw.agent.resolver import Resolver
 from hubgw.agent.routing import Routing
 from hubgw.agent.triggers import Triggers
 from hubgw.compile.machine import SYSCTLS
@@ -108,13 +110,15 @@ class Agent:
         self._drivers = drivers
         self._journal = Journal()
         self._triggers = Triggers()
-        compiler = Compiler(store, nftables_codec.RULESET.digest, options.node)
+        resolved = Resolved(options.run_dir / "names.json")
+        compiler = Compiler(store, nftables_codec.RULESET.digest, options.node, lambda: resolved.addresses)
         self._moved = asyncio.Event()
         self._routing = Routing(
             drivers.netlink, drivers.exabgp, self._journal, fire=self._triggers.fire, moved=self._moved.set
         )
         self._reconciler = Reconciler(compiler, drivers, self._journal, self._routing)
         self._dialler = Dialler(self._reconciler, drivers.strongswan, self._journal)
+        self._resolver = Resolver(self._reconciler, resolved, self._journal, changed=self._triggers.fire)
         self._diagnosis = Diagnosis(self._reconciler, drivers.strongswan, self._journal)
         self._pause = 0.0
         self._retry = Backoff(FIRST_RETRY, LONGEST_RETRY)
@@ -129,7 +133,16 @@ class Agent:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, ended.set)
-        steps = [self._pass, self._drift, self._follow, self._charon, self._diagnose, self._dial, self._bgp]
+        steps = [
+            self._pass,
+            self._drift,
+            self._follow,
+            self._charon,
+            self._diagnose,
+            self._dial,
+            self._names,
+            self._bgp,
+        ]
         async with asyncio.TaskGroup() as group:
             running = [group.create_task(self._repeat(step)) for step in steps]
             self._journal.record("agent.started")
@@ -214,6 +227,11 @@ class Agent:
         except DriverError:
             self._triggers.fire()
         await self._dialler.round(moved=True)
+
+    async def _names(self) -> None:
+        """What the names of branches lead to, of tunnels that are down."""
+        await asyncio.sleep(POLL)
+        await self._resolver.round()
 
     async def _bgp(self) -> None:
         """What BGP peers tell, and which sessions there are."""

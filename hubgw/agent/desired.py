@@ -1,12 +1,13 @@
 """The store's newest generation -> the plan of this machine, compiled once per generation."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from hubgw.compile.allocate import owners
 from hubgw.compile.draft import Allocations
 from hubgw.compile.plan import compile_plan
+from hubgw.compile.where import Addresses
 from hubgw.plan.types import Plan
 from hubgw.resources.base import Resource
 from hubgw.resources.inventory import Inventory
@@ -18,11 +19,12 @@ from hubgw.store.types import Json, Snapshot, StoreError
 
 @dataclass(frozen=True, slots=True)
 class Desired:
-    """One generation: its resources, and what they make of this machine."""
+    """One generation: its resources, and what they make of this machine where names lead to these addresses."""
 
     snapshot: Snapshot = field(repr=False)  # with its secrets
     inventory: Inventory
     plan: Plan
+    addresses: Addresses = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,16 +33,20 @@ class _Compiled:
 
     resources: Mapping[str, Resource]
     numbers: Allocations
+    addresses: Addresses
     plan: Plan
 
 
 class Compiler:
     """Reads the store and compiles; what is as it was is neither read nor compiled again."""
 
-    def __init__(self, store: SqliteStore, ruleset: str, node_name: str | None) -> None:
+    def __init__(
+        self, store: SqliteStore, ruleset: str, node_name: str | None, addresses: Callable[[], Addresses] = dict
+    ) -> None:
         self._store = store
         self._ruleset = ruleset
         self._node_name = node_name
+        self._addresses = addresses
         self._latest: Desired | None = None
         self._compiling = asyncio.Lock()
         self._read: dict[str, tuple[Json, Resource]] = {}
@@ -49,17 +55,25 @@ class Compiler:
     async def latest(self) -> Desired:
         """Returns the newest generation's plan. Raises StoreError."""
         async with self._compiling:
-            if self._latest is None or self._latest.snapshot.generation != self._store.head:
-                self._latest = await asyncio.to_thread(self._compile, self._store.read())
-            return self._latest
+            last, addresses = self._latest, self._addresses()
+            if last is None or last.snapshot.generation != self._store.head or last.addresses != addresses:
+                self._latest = last = await asyncio.to_thread(self._compile, self._store.read(), addresses)
+            return last
 
     def preview(self, inventory: Inventory, allocations: Allocations, last: Mapping[str, int] = {}) -> Plan:
         """Compiles resources that are not stored; what has no number yet gets one as the store would give it."""
-        numbers = numbered(owners(inventory), allocations, last)
+        return self._plan(inventory, numbered(owners(inventory), allocations, last), self._addresses())
+
+    def _plan(self, inventory: Inventory, numbers: Allocations, addresses: Addresses) -> Plan:
         known = self._compiled
-        if known is None or known.numbers != numbers or known.resources != inventory.by_key:
-            plan = compile_plan(inventory, self._node(inventory), numbers, self._ruleset, self._store.hmac_key)
-            self._compiled = known = _Compiled(inventory.by_key, numbers, plan)
+        if known is None or (known.numbers, known.addresses, known.resources) != (
+            numbers,
+            addresses,
+            inventory.by_key,
+        ):
+            node = self._node(inventory)
+            plan = compile_plan(inventory, node, numbers, self._ruleset, self._store.hmac_key, addresses=addresses)
+            self._compiled = known = _Compiled(inventory.by_key, numbers, addresses, plan)
         return known.plan
 
     def resource(self, key: str, body: Json) -> Resource:
@@ -69,10 +83,11 @@ class Compiler:
             self._read[key] = known = body, from_json(body)
         return known[1]
 
-    def _compile(self, snapshot: Snapshot) -> Desired:
+    def _compile(self, snapshot: Snapshot, addresses: Addresses) -> Desired:
         inventory = Inventory.of(self.resource(key, body) for key, body in snapshot.resources.items())
         self._read = {key: (body, inventory.by_key[key]) for key, body in snapshot.resources.items()}
-        return Desired(snapshot, inventory, self.preview(inventory, snapshot.allocations, snapshot.last))
+        numbers = numbered(owners(inventory), snapshot.allocations, snapshot.last)
+        return Desired(snapshot, inventory, self._plan(inventory, numbers, addresses), addresses)
 
     def _node(self, inventory: Inventory) -> Node | None:
         """The machine's own node: the one of its name, or the only one that there is; None where there is none.

@@ -7,13 +7,20 @@ from hubgw.compile.machine import compile_machine
 from hubgw.compile.scope import scope_of
 from hubgw.compile.sites import compile_sites
 from hubgw.compile.vnets import compile_vnets
+from hubgw.compile.where import Addresses, Where
 from hubgw.plan.types import Plan
 from hubgw.resources.inventory import Inventory
 from hubgw.resources.node import Node
 
 
 def compile_plan(
-    inventory: Inventory, node: Node | None, allocations: Allocations, ruleset: str, secret_key: bytes
+    inventory: Inventory,
+    node: Node | None,
+    allocations: Allocations,
+    ruleset: str,
+    secret_key: bytes,
+    *,
+    addresses: Addresses | None = None,
 ) -> Plan:
     """Compiles what one machine shall hold.
 
@@ -23,6 +30,7 @@ def compile_plan(
         allocations: the store's numbers, one for each of `hubgw.compile.allocate.owners`.
         ruleset: digest of the nftables text that the machine's software carries.
         secret_key: the store's own key, from which the digests of secrets are derived.
+        addresses: what the names of links were resolved to.
     """
     draft = Draft()
     scope = scope_of(inventory, node, Numbers(allocations))
@@ -30,7 +38,7 @@ def compile_plan(
         compile_machine(draft, scope, ruleset)
         compile_hubs(draft, scope)
         compile_vnets(draft, scope)
-        compile_sites(draft, scope, secret_key)
+        compile_sites(draft, scope, secret_key, Where(scope, addresses or {}))
         compile_bgp(draft, scope, secret_key)
     return Plan(
         tuple(draft.objects.values()),

@@ -10,6 +10,7 @@ from hubgw.compile.ike import compile_ike, compile_secret
 from hubgw.compile.mtu import tunnel_mtu
 from hubgw.compile.scope import HostedHub, Scope
 from hubgw.compile.suites import suites
+from hubgw.compile.where import Where, local_address
 from hubgw.plan.types import (
     ALL_TRAFFIC,
     Classifier,
@@ -39,13 +40,13 @@ class _Path:
     owners: tuple[str, ...]
 
 
-def compile_sites(draft: Draft, scope: Scope, secret_key: bytes) -> None:
+def compile_sites(draft: Draft, scope: Scope, secret_key: bytes, where: Where) -> None:
     """Writes the tunnels and the routes of every connection of each hosted hub."""
     for hosted in scope.hubs:
         paths: dict[IPv4Network | IPv6Network, list[_Path]] = {}
         for connection in hosted.connections:
             site = scope.site_of(connection)
-            tunnels = _compile_connection(draft, scope, hosted, connection, secret_key)
+            tunnels = _compile_connection(draft, scope, hosted, connection, secret_key=secret_key, where=where)
             if not tunnels:
                 continue
             of = (connection.id, site.id)
@@ -66,7 +67,7 @@ def compile_sites(draft: Draft, scope: Scope, secret_key: bytes) -> None:
 
 
 def _compile_connection(
-    draft: Draft, scope: Scope, hosted: HostedHub, connection: VpnConnection, secret_key: bytes
+    draft: Draft, scope: Scope, hosted: HostedHub, connection: VpnConnection, *, secret_key: bytes, where: Where
 ) -> list[TunnelOf]:
     tunnels = []
     site = scope.site_of(connection)
@@ -77,9 +78,9 @@ def _compile_connection(
         if terms.shared_key is None:
             raise ValueError(f"{connection.id}: no sharedKey; one is made when the connection is stored")
         for instance in hosted.instances:
-            tunnel = _tunnel(scope, connection, terms, instance)
+            tunnel = _tunnel(scope, connection, terms, instance, where)
             local_id = str(instance.public_address)
-            remote_id = scope.inventory.remote_identity(link.key) or str(link.ip_address)
+            remote_id = scope.inventory.identity(link)
             owners = (tunnel.connection, tunnel.site)
             alias = f"vpnConnections/{connection.name} {link.name} instance {instance.instance}"
             mtu = tunnel_mtu(instance.underlay_mtu, chosen.esp)
@@ -88,10 +89,11 @@ def _compile_connection(
             draft.add(Nexthop(tunnel.nexthop, tunnel.name), *owners)
             if not connection.properties.enable_internet_security:
                 draft.add(Element("no_default", (tunnel.name,)), *owners)
-            if terms.mode == "InitiatorOnly":
-                draft.add(Element("initiator_only", (tunnel.remote_address, tunnel.local_address)), *owners)
             draft.add(compile_secret(tunnel.name, remote_id, terms.shared_key, secret_key), *owners)
-            draft.add(compile_ike(tunnel, terms, chosen, local_id, remote_id), *owners)
+            if tunnel.remote_address:
+                draft.add(compile_ike(tunnel, terms, chosen, local_id, remote_id), *owners)
+            if tunnel.remote_address and terms.mode == "InitiatorOnly":
+                draft.add(Element("initiator_only", (tunnel.remote_address, tunnel.local_address)), *owners)
             tunnels.append(tunnel)
     return tunnels
 
@@ -132,10 +134,11 @@ def _compile_nat(
                 draft.add(translation, pair.rule.id, *owners)
 
 
-def _tunnel(scope: Scope, connection: VpnConnection, terms: Terms, instance: GatewayInstance) -> TunnelOf:
+def _tunnel(scope: Scope, connection: VpnConnection, terms: Terms, instance: GatewayInstance, where: Where) -> TunnelOf:
     link = terms.link
     pairs = selector_pairs(scope.inventory, connection, scope.site_of(connection))
     name, if_id = scope.numbers.tunnel(tunnel_owner(connection, link, instance.instance))
+    remote_address = where.of(name, terms, instance)
     return TunnelOf(
         name=name,
         nexthop=if_id,
@@ -143,9 +146,10 @@ def _tunnel(scope: Scope, connection: VpnConnection, terms: Terms, instance: Gat
         site=scope.site_of(connection).id,
         link=link.name,
         instance=instance.instance,
-        local_address=str(instance.private_address or instance.public_address),
-        remote_address=str(link.ip_address),
+        local_address=local_address(instance),
+        remote_address=remote_address,
         weight=terms.weight,
-        initiates=terms.mode != "ResponderOnly",
+        initiates=terms.mode != "ResponderOnly" and bool(remote_address),
         selectors=tuple((str(ours), str(theirs)) for ours, theirs in pairs) if terms.policy_based else ALL_TRAFFIC,
+        fqdn=link.fqdn,
     )

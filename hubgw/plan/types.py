@@ -469,6 +469,7 @@ class TunnelOf:
     weight: int = 0  # routingWeight: of a site's tunnels that are up, those of the greatest are used
     initiates: bool = True  # whether the hub brings it up; else it waits for the branch
     selectors: Selectors = ALL_TRAFFIC
+    fqdn: str = ""  # the branch's name, where that tells its address; the address is "" until it is known
 
     @property
     def children(self) -> tuple[str, ...]:

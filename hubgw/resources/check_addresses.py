@@ -39,7 +39,8 @@ def _links(site: VpnSite) -> Iterator[tuple[Path, str, Address]]:
     for index, link in enumerate(site.links):
         declared = ("properties", "vpnSiteLinks", index, "properties", "ipAddress")
         path = declared if site.properties.vpn_site_links else ("properties", "ipAddress")
-        yield path, f"the address of link {link.name} of", link.ip_address
+        if link.ip_address is not None:
+            yield path, f"the address of link {link.name} of", link.ip_address
 
 
 def _report(report: Report, branch: _Use, hub: _Use, value: str, hint: str) -> None:

@@ -27,7 +27,7 @@ def check_connections(report: Report) -> None:
         _check_wan(report, connection, site)
         if not site.links:
             message = f"{report.placed(site, ())} has no link to connect"
-            report.add(connection, _SITE, message, shown(site.name), "give it vpnSiteLinks with an ipAddress")
+            report.add(connection, _SITE, message, shown(site.name), "give it vpnSiteLinks with an ipAddress or fqdn")
         _check_link_connections(report, connection, site)
 
 
@@ -74,7 +74,7 @@ def _link_connection(index: int) -> Path:
 
 
 def check_identities(report: Report) -> None:
-    """The branches of a gateway differ in their IKE identities, which are their addresses where settings give none.
+    """The branches of a gateway differ in their IKE identities, which are addresses or names of their links by default.
 
     Who a branch is, and so which tunnel is meant, is told by its identity alone.
     """
@@ -83,7 +83,7 @@ def check_identities(report: Report) -> None:
         if use.site.key == other.site.key:
             continue
         identity = _identity(report, use)
-        what = "address" if identity == str(use.link.ip_address) else "remoteIdentity"
+        what = "remoteIdentity" if identity != use.link.peer else "address" if use.link.ip_address else "fqdn"
         message = (
             f"link {use.link.name} of {report.placed(use.site, ())} has the {what} of link {other.link.name} of "
             f"{report.placed(other.site, ())}, and both connect to one gateway (the other by {words(other.connection)})"
@@ -122,4 +122,4 @@ def _key(use: Use) -> Secret | str:
 
 
 def _identity(report: Report, use: Use) -> str:
-    return (report.inventory.remote_identity(use.link.key) or str(use.link.ip_address)).lower()
+    return report.inventory.identity(use.link).lower()

@@ -65,7 +65,7 @@ def _check_addresses(report: Report) -> None:
     """What comes from one address is told apart by identities, which IKEv1 sends too late, and an IKE header lacks."""
 
     def at(use: Use) -> tuple[str, str]:
-        return use.connection.parent_key, str(use.link.ip_address)
+        return use.connection.parent_key, use.link.peer
 
     for pair in seconds((use for use in used(report) if use.terms.version == 1), at):
         use, other = report.later(*pair, key=lambda one: one.connection.key)
@@ -74,9 +74,7 @@ def _check_addresses(report: Report) -> None:
             f"{use.link.name} of {words(use.site)} has that of link {other.link.name} of {words(other.site)}"
         )
         hint = "use IKEv2, which tells two branches behind one address apart, or give each an address"
-        report.add(
-            use.connection, use.written("vpn_connection_protocol_type"), message, shown(str(use.link.ip_address)), hint
-        )
+        report.add(use.connection, use.written("vpn_connection_protocol_type"), message, shown(use.link.peer), hint)
     for use, other in seconds(used(report), at):
         if (use.terms.mode == "InitiatorOnly") != (other.terms.mode == "InitiatorOnly"):
             only, free = (use, other) if use.terms.mode == "InitiatorOnly" else (other, use)

@@ -6,7 +6,7 @@ from hubgw.resources.site import Link, VpnSite
 
 
 def check_sites(report: Report) -> None:
-    """The links of a site have names and addresses of their own."""
+    """The links of a site have names of their own, and addresses, or identities, that tell them apart."""
     for site in report.inventory.sites:
         indexed = list(enumerate(site.links))
         if len(indexed) > 1:
@@ -21,10 +21,15 @@ def _check_links(report: Report, site: VpnSite, indexed: list[tuple[int, Link]])
     for (index, link), (_, first) in seconds(indexed, lambda one: one[1].key):
         message = f"{words(site)} has a link of this name already"
         report.add(site, (*_link(index), "name"), message, shown(link.name), f"the other is {first.name}")
-    for (index, link), (_, first) in seconds(indexed, lambda one: one[1].ip_address):
-        message = f"link {link.name} of {words(site)} has the address of its link {first.name}"
-        path = (*_link(index), "properties", "ipAddress")
-        report.add(site, path, message, shown(link.ip_address), "each link needs an address of its own")
+
+    def who(one: tuple[int, Link]) -> tuple[str, str]:
+        return one[1].peer, report.inventory.identity(one[1]).lower()
+
+    for (index, link), (_, first) in seconds(indexed, who):
+        what, field = ("a name", "fqdn") if link.fqdn else ("an address", "ipAddress")
+        message = f"link {link.name} of {words(site)} has the address of its link {first.name}, and its identity"
+        hint = f"each link needs {what} of its own, or a remoteIdentity in settings"
+        report.add(site, (*_link(index), "properties", field), message, shown(link.peer), hint)
 
 
 def _link(index: int) -> Path:

@@ -185,7 +185,7 @@ PROPERTIES: Final[Mapping[str, Mapping[str, Rule]]] = {
                     {
                         "linkProperties": Group({"linkProviderName": INERT, "linkSpeedInMbps": INERT}),
                         "ipAddress": DONE,
-                        "fqdn": LATER,
+                        "fqdn": DONE,
                         "bgpProperties": Group(_PEER),
                         "provisioningState": READ_ONLY,
                     }

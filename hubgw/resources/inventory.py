@@ -12,7 +12,7 @@ from hubgw.resources.ids import LINK_SEGMENT
 from hubgw.resources.nat import NatRule
 from hubgw.resources.node import Node
 from hubgw.resources.settings import Settings
-from hubgw.resources.site import VpnSite
+from hubgw.resources.site import Link, VpnSite
 from hubgw.resources.vnet import HubVirtualNetworkConnection, VirtualNetwork
 from hubgw.resources.wan import VirtualWan
 
@@ -77,7 +77,10 @@ class Inventory:
                 return settings.properties.legacy_algorithms
         return False
 
-    def remote_identity(self, link_key: str) -> str | None:
-        """Returns the branch's IKE identity on a link, where settings give one."""
-        settings = self.settings_by_resource.get(link_key)
-        return settings.properties.remote_identity if settings else None
+    def identity(self, link: Link) -> str:
+        """Returns the branch's IKE identity on a link: its address, or else its name, where settings give none.
+
+        One that is known by its name has an address that changes, and so a name for what it calls itself.
+        """
+        settings = self.settings_by_resource.get(link.key)
+        return (settings and settings.properties.remote_identity) or link.peer

@@ -6,11 +6,11 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field
 
+from hubgw.names import LABEL
 from hubgw.resources.base import ExtendedRef, Model, Resource, fault
 from hubgw.resources.peering import BgpPassword
 
-_HOST: Final = r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?)"
-_IDENTITY: Final = re.compile(rf"(?=.{{1,128}}\Z)(?:[A-Za-z0-9._+-]{{1,64}}@)?{_HOST}(?:\.{_HOST})*", re.ASCII)
+_IDENTITY: Final = re.compile(rf"(?=.{{1,128}}\Z)(?:[A-Za-z0-9._+-]{{1,64}}@)?{LABEL}(?:\.{LABEL})*", re.ASCII)
 _ADDRESS_LIKE: Final = re.compile(r"[0-9.]+|.*:.*", re.ASCII | re.DOTALL)
 
 
@@ -28,9 +28,9 @@ def _identity(text: str) -> str:
 
 
 class SettingsProperties(Model):
-    """`remote_identity` is the branch's IKE identity (its link's address where absent); of two sites that announce one
-    prefix, that of the lower `priority` is preferred; `legacy_algorithms` lets IKE offer and accept SHA-1, 3DES and DH
-    groups of 1024 bits. `bgp_hold_time` is in seconds."""
+    """`remote_identity` is the branch's IKE identity (its link's address, or else its name, where absent); of two sites
+    that announce one prefix, that of the lower `priority` is preferred; `legacy_algorithms` lets IKE offer and accept
+    SHA-1, 3DES and DH groups of 1024 bits. `bgp_hold_time` is in seconds."""
 
     resource: ExtendedRef
     remote_identity: Annotated[str, AfterValidator(_identity)] | None = None

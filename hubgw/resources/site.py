@@ -1,15 +1,19 @@
 """vpnSites and their links: a branch, what it announces, and the addresses of its devices."""
 
+import re
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
-from pydantic import Field, PlainValidator
+from pydantic import Field, PlainValidator, model_validator
 
+from hubgw.names import LABEL
 from hubgw.resources.base import Address, AddressSpace, Lenient, Model, Resource, Text, WanRef, fault
 from hubgw.resources.ids import LINK_TYPE, name_problem
 from hubgw.resources.peering import BgpProperties, SiteBgpProperties
 
 MAX_LINKS = 4
+
+_FQDN: Final = re.compile(rf"(?=.{{1,253}}\Z)(?:{LABEL}\.)+(?![0-9]+\Z){LABEL}", re.ASCII)
 
 
 def _segment(value: object) -> str:
@@ -20,7 +24,14 @@ def _segment(value: object) -> str:
     return value
 
 
+def _fqdn(value: object) -> str:
+    if not isinstance(value, str) or not _FQDN.fullmatch(value):
+        raise fault("expected the full name of a host in the DNS, like branch.example.com")
+    return value
+
+
 Name = Annotated[str, PlainValidator(_segment)]
+Fqdn = Annotated[str, PlainValidator(_fqdn)]
 
 
 class DeviceProperties(Model):
@@ -39,9 +50,18 @@ class LinkProvider(Model):
 
 
 class VpnSiteLinkProperties(Model):
+    """Of an address and a name the address counts."""
+
     link_properties: LinkProvider | None = None
-    ip_address: Address
+    ip_address: Address | None = None
+    fqdn: Fqdn | None = None
     bgp_properties: BgpProperties | None = None
+
+    @model_validator(mode="after")
+    def _somewhere(self) -> "VpnSiteLinkProperties":
+        if self.ip_address is None and self.fqdn is None:
+            raise fault("expected the branch's ipAddress, or a fqdn that has one")
+        return self
 
 
 class VpnSiteLink(Model):
@@ -61,16 +81,25 @@ class VpnSiteProperties(Model):
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """One way to a site. `id` is the vpnSiteLink's full id, `bgp` what it has of its own."""
+    """One way to a site. `id` is the vpnSiteLink's full id, `bgp` what it has of its own.
+
+    `fqdn` is set where there is no address: it is to be resolved.
+    """
 
     name: str
-    ip_address: Address
+    ip_address: Address | None
     id: str
     bgp: BgpProperties | None = None
+    fqdn: str = ""
 
     @property
     def key(self) -> str:
         return self.id.lower()
+
+    @property
+    def peer(self) -> str:
+        """Where the branch is, and who it is where nothing else is said: its address, or the name that has it."""
+        return self.fqdn if self.ip_address is None else str(self.ip_address)
 
 
 class VpnSite(Resource):
@@ -90,6 +119,7 @@ class VpnSite(Resource):
                 link.properties.ip_address,
                 f"{self.id}/vpnSiteLinks/{link.name}",
                 link.properties.bgp_properties,
+                (link.properties.fqdn or "").lower() if link.properties.ip_address is None else "",
             )
             for link in self.properties.vpn_site_links
         )
