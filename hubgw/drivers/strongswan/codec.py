@@ -65,6 +65,8 @@ def encode_connection(connection: IkeConnection) -> dict[str, object]:
             "mobike": "no",  # it would announce every address of the machine, the other instance's too
             "local_addrs": [connection.local_address],
             "remote_addrs": [connection.remote_address],
+            # RFC 7383, where both ends can: fragments of IP are what firewalls drop.
+            "fragmentation": "yes",
             "proposals": list(connection.proposals),
             "keyingtries": "1",  # attempts are the agent's to repeat
             # No value keeps duplicates away when both ends start at once, and `replace` can leave one end with two.
@@ -86,6 +88,7 @@ def encode_connection(connection: IkeConnection) -> dict[str, object]:
                     "rekey_bytes": str(connection.child_rekey_bytes),
                     "life_bytes": str(connection.child_life_bytes),
                     "replay_window": str(_REPLAY_WINDOW),
+                    "copy_dscp": "out",  # to the outer header, and not back from one that anybody may have marked
                     "start_action": "none",
                     "close_action": "none",
                     "dpd_action": "clear",
