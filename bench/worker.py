@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, Final, TextIO, cast
 
 from bench import anchor
+from hubgw.agent.certificates import Certificates
 from hubgw.agent.desired import Compiler, Desired
 from hubgw.agent.hub import Hub
 from hubgw.agent.journal import Journal
@@ -122,7 +123,9 @@ class Worker:
         self._seconds: Seconds = defaultdict(float)
         self._store = _TimedStore(directory / "store" / "store.db")
         self._store.seconds = self._seconds
-        self._compiler = _TimedCompiler(self._store, nftables_codec.RULESET.digest, None)
+        journal = Journal()
+        certificates = Certificates(self._store, journal)
+        self._compiler = _TimedCompiler(self._store, nftables_codec.RULESET.digest, None, certificates)
         self._compiler.seconds = self._seconds
         self._netlink = NetlinkDriver(directory / "groups.json", tuple(SYSCTLS))
         strongswan = StrongswanDriver(vici, directory / "charon.json")
@@ -133,11 +136,10 @@ class Worker:
             "exabgp": ExabgpDriver(directory / "bgp"),
         }
         self._drivers = Drivers(**cast(Any, {name: _Timed(one, name, self._seconds) for name, one in plain.items()}))
-        journal = Journal()
         nothing = lambda: None  # noqa: E731 - no task here waits for it
         routing = Routing(self._drivers.netlink, self._drivers.exabgp, journal, fire=nothing, moved=nothing)
         self._reconciler = Reconciler(self._compiler, self._drivers, journal, routing)
-        self._hub = Hub(self._store, self._compiler, self._reconciler, journal, self._settle)
+        self._hub = Hub(self._store, self._compiler, self._reconciler, journal, self._settle, certificates=certificates)
         self._passing: asyncio.Task[None] | None = None
         self._monitor: Monitor | None = None
         self._listening: asyncio.Task[None] | None = None

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from hubgw.agent import logs
 from hubgw.agent.backoff import Backoff
+from hubgw.agent.certificates import Certificates
 from hubgw.agent.desired import Compiler
 from hubgw.agent.diagnosis import Diagnosis
 from hubgw.agent.dialler import Dialler
@@ -110,8 +111,11 @@ class Agent:
         self._drivers = drivers
         self._journal = Journal()
         self._triggers = Triggers()
+        certificates = Certificates(store, self._journal)
         resolved = Resolved(options.run_dir / "names.json")
-        compiler = Compiler(store, nftables_codec.RULESET.digest, options.node, lambda: resolved.addresses)
+        compiler = Compiler(
+            store, nftables_codec.RULESET.digest, options.node, certificates, lambda: resolved.addresses
+        )
         self._moved = asyncio.Event()
         self._routing = Routing(
             drivers.netlink, drivers.exabgp, self._journal, fire=self._triggers.fire, moved=self._moved.set
@@ -125,7 +129,8 @@ class Agent:
         self._listening = Backoff(FIRST_LISTEN, LONGEST_RETRY)
         self._faults: dict[str, str] = {}  # the last of each step
         self.monitor = drivers.netlink.monitor(nftables_codec.TABLE)
-        self.hub = Hub(store, compiler, self._reconciler, self._journal, self._triggers.settle)
+        settle = self._triggers.settle
+        self.hub = Hub(store, compiler, self._reconciler, self._journal, settle, certificates=certificates)
 
     async def run(self) -> None:
         """Runs until SIGTERM or SIGINT."""

@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from hubgw.agent.certificates import Certificates, Needs
 from hubgw.compile.allocate import owners
+from hubgw.compile.credentials import Own, needs
 from hubgw.compile.draft import Allocations
 from hubgw.compile.plan import compile_plan
 from hubgw.compile.where import Addresses
@@ -24,7 +26,10 @@ class Desired:
     snapshot: Snapshot = field(repr=False)  # with its secrets
     inventory: Inventory
     plan: Plan
-    addresses: Addresses = field(default_factory=dict)
+    own: Own = field(repr=False)
+    needs: Needs
+    revoked: Mapping[str, float]  # since when, by identity: of hubgw's own authority
+    addresses: Addresses
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +39,7 @@ class _Compiled:
     resources: Mapping[str, Resource]
     numbers: Allocations
     addresses: Addresses
+    own: Own = field(repr=False)
     plan: Plan
 
 
@@ -41,9 +47,15 @@ class Compiler:
     """Reads the store and compiles; what is as it was is neither read nor compiled again."""
 
     def __init__(
-        self, store: SqliteStore, ruleset: str, node_name: str | None, addresses: Callable[[], Addresses] = dict
+        self,
+        store: SqliteStore,
+        ruleset: str,
+        node_name: str | None,
+        certificates: Certificates,
+        addresses: Callable[[], Addresses] = dict,
     ) -> None:
         self._store = store
+        self._certificates = certificates
         self._ruleset = ruleset
         self._node_name = node_name
         self._addresses = addresses
@@ -55,25 +67,30 @@ class Compiler:
     async def latest(self) -> Desired:
         """Returns the newest generation's plan. Raises StoreError."""
         async with self._compiling:
-            last, addresses = self._latest, self._addresses()
-            if last is None or last.snapshot.generation != self._store.head or last.addresses != addresses:
-                self._latest = last = await asyncio.to_thread(self._compile, self._store.read(), addresses)
-            return last
+            if self._latest is None or self._latest.snapshot.generation != self._store.head:
+                self._latest = await asyncio.to_thread(self._compile, self._store.read())
+            latest = self._latest
+            own, revoked = self._certificates.ensure(latest.needs), self._certificates.revoked()
+            addresses = self._addresses()
+            if (own, revoked, addresses) != (latest.own, latest.revoked, latest.addresses):
+                plan = await asyncio.to_thread(self._plan, latest.snapshot, latest.inventory)
+                self._latest = latest = replace(latest, plan=plan, own=own, revoked=revoked, addresses=addresses)
+            return latest
 
     def preview(self, inventory: Inventory, allocations: Allocations, last: Mapping[str, int] = {}) -> Plan:
         """Compiles resources that are not stored; what has no number yet gets one as the store would give it."""
-        return self._plan(inventory, numbered(owners(inventory), allocations, last), self._addresses())
-
-    def _plan(self, inventory: Inventory, numbers: Allocations, addresses: Addresses) -> Plan:
-        known = self._compiled
-        if known is None or (known.numbers, known.addresses, known.resources) != (
+        numbers = numbered(owners(inventory), allocations, last)
+        known, own, addresses = self._compiled, self._certificates.known(), self._addresses()
+        if known is None or (known.numbers, known.own, known.addresses, known.resources) != (
             numbers,
+            own,
             addresses,
             inventory.by_key,
         ):
+            key = self._store.hmac_key
             node = self._node(inventory)
-            plan = compile_plan(inventory, node, numbers, self._ruleset, self._store.hmac_key, addresses=addresses)
-            self._compiled = known = _Compiled(inventory.by_key, numbers, addresses, plan)
+            plan = compile_plan(inventory, node, numbers, self._ruleset, key, own=own, addresses=addresses)
+            self._compiled = known = _Compiled(inventory.by_key, numbers, addresses, own, plan)
         return known.plan
 
     def resource(self, key: str, body: Json) -> Resource:
@@ -83,11 +100,14 @@ class Compiler:
             self._read[key] = known = body, from_json(body)
         return known[1]
 
-    def _compile(self, snapshot: Snapshot, addresses: Addresses) -> Desired:
+    def _compile(self, snapshot: Snapshot) -> Desired:
         inventory = Inventory.of(self.resource(key, body) for key, body in snapshot.resources.items())
         self._read = {key: (body, inventory.by_key[key]) for key, body in snapshot.resources.items()}
-        numbers = numbered(owners(inventory), snapshot.allocations, snapshot.last)
-        return Desired(snapshot, inventory, self._plan(inventory, numbers, addresses), addresses)
+        plan, own = self._plan(snapshot, inventory), self._certificates.known()
+        return Desired(snapshot, inventory, plan, own, needs(inventory), {}, self._addresses())
+
+    def _plan(self, snapshot: Snapshot, inventory: Inventory) -> Plan:
+        return self.preview(inventory, snapshot.allocations, snapshot.last)
 
     def _node(self, inventory: Inventory) -> Node | None:
         """The machine's own node: the one of its name, or the only one that there is; None where there is none.

@@ -5,7 +5,11 @@ from typing import Final
 
 from hubgw.agent.references import words
 
-_SECRET: Final = frozenset({"sharedKey", "bgpPassword"})
+_UNSAID: Final = frozenset(
+    {"sharedKey", "bgpPassword", "privateKey", "certificate", "certificateAuthorities", "revocationLists"}
+)
+"""Secrets, and PEM, which nobody reads."""
+
 _FEW: Final = 4  # values of a list that are shown whole, before and after
 
 Values = tuple[str, ...]
@@ -27,7 +31,7 @@ def differences(old: Mapping[str, object], new: Mapping[str, object]) -> list[st
 
 
 def _say(path: str, old: Values, new: Values) -> str:
-    if path.rpartition(".")[2] in _SECRET:
+    if path.rpartition(".")[2] in _UNSAID:
         return "set" if not old else "changed" if new else "removed"
     if max(len(old), len(new)) <= _FEW:
         return f"{', '.join(old) or 'none'} -> {', '.join(new) or 'none'}"

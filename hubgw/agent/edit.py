@@ -151,8 +151,12 @@ def _edit(stored: Resources, wanted: Resources, doomed: Collection[str], pruned:
 def _with_keys(old: Json | None, new: Json, make_key: Callable[[], str]) -> Json:
     if is_settings(str(new["id"])):
         # A password is for whose session it was made.
-        password = _properties(old).get("bgpPassword") if old and references_of(old) == references_of(new) else None
-        return _with(new, "bgpPassword", str(password) if password else None)
+        # A password is for whose session it was made, a key for its certificate.
+        same = _properties(old) if old and references_of(old) == references_of(new) else {}
+        names = ("bgpPassword", *(("privateKey",) if _properties(new).get("certificate") else ()))
+        for name in names:
+            new = _with(new, name, str(same[name]) if same.get(name) else None)
+        return new
     if not is_vpn_connection(str(new["id"])):
         return new
     before = shared_keys(old) if old else {}

@@ -20,6 +20,9 @@ def add_routes(router: web.UrlDispatcher) -> None:
     router.add_post("/hubgw/apply", _apply)
     router.add_post("/hubgw/delete", _delete)
     router.add_post("/hubgw/keys", _keys)
+    router.add_get("/hubgw/pki", _pki)
+    router.add_post("/hubgw/pki/issue", _issue)
+    router.add_post("/hubgw/pki/revoke", _revoke)
     router.add_get("/hubgw/resources", _resources)
     router.add_get("/hubgw/status", _status)
     router.add_get("/hubgw/routes", _routes)
@@ -67,6 +70,31 @@ async def _keys(request: web.Request) -> web.Response:
         return error(403, "AuthorizationFailed", "preshared keys are shown to root alone")
     keys = await request.app[SERVICE].shared_keys(str(body.get("connection", "")), who=peer(request).who)
     return answer({"keys": dict(keys)})
+
+
+async def _pki(request: web.Request) -> web.Response:
+    service = request.app[SERVICE]
+    return answer({"authority": await service.authority(), "issued": to_json(list(await service.issued()))})
+
+
+async def _issue(request: web.Request) -> web.Response:
+    body = await json_object(request)
+    if not peer(request).is_root:
+        return error(403, "AuthorizationFailed", "certificates are issued for root alone")
+    match body:
+        case {"request": str(asked), "name": str(name), "names": list(names), "days": int(days)}:
+            wanted = [str(one) for one in names]
+        case _:
+            raise Refused(Refusal.INVALID, ["expected {request, name, names, days}"])
+    issued, certificate = await request.app[SERVICE].issue(asked, name, wanted, days, who=peer(request).who)
+    authority = await request.app[SERVICE].authority()
+    return answer({"issued": to_json(issued), "certificate": certificate, "authority": authority})
+
+
+async def _revoke(request: web.Request) -> web.Response:
+    body = await json_object(request)
+    revoked = await request.app[SERVICE].revoke(str(body.get("name", "")), who=peer(request).who)
+    return answer({"revoked": to_json(list(revoked))})
 
 
 async def _resources(request: web.Request) -> web.Response:

@@ -1,10 +1,12 @@
 """The agent as its socket shows it: `service.Service` on the store, the compiler and the reconciler."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+import time
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 
 from hubgw.agent import bgp_status, edit
+from hubgw.agent.certificates import Certificates
 from hubgw.agent.desired import Compiler, Desired
 from hubgw.agent.edit import Edit
 from hubgw.agent.journal import Journal
@@ -18,6 +20,7 @@ from hubgw.agent.service import (
     BgpRoutes,
     BgpRouteStatus,
     Event,
+    Issued,
     Json,
     Refusal,
     Refused,
@@ -57,6 +60,8 @@ class Hub:
         reconciler: Reconciler,
         journal: Journal,
         settle: Callable[[], Awaitable[None]],
+        *,
+        certificates: Certificates,
     ) -> None:
         """`settle` asks for a pass at once and returns when it has ended."""
         self._store = store
@@ -64,6 +69,7 @@ class Hub:
         self._reconciler = reconciler
         self._journal = journal
         self._settle = settle
+        self._certificates = certificates
         self._changing = asyncio.Lock()
 
     async def apply(
@@ -200,6 +206,27 @@ class Hub:
         self._journal.record("key.shown", str(stored[key]["id"]), who=who)
         return edit.shared_keys(stored[key])
 
+    async def authority(self) -> str:
+        """See `Service.authority`."""
+        with _kept():
+            return self._certificates.authority()
+
+    async def issued(self) -> Sequence[Issued]:
+        """See `Service.issued`."""
+        return self._certificates.issued()
+
+    async def issue(self, request: str, name: str, names: Sequence[str], days: int, *, who: str) -> tuple[Issued, str]:
+        """See `Service.issue`."""
+        with _kept():
+            return self._certificates.issue(request, name, names, days, who=who)
+
+    async def revoke(self, name: str, *, who: str) -> Sequence[Issued]:
+        """See `Service.revoke`."""
+        with _kept():
+            revoked = self._certificates.revoke(name, who=who)
+        await self._settled()
+        return revoked
+
     async def _desired(self) -> Desired:
         try:
             return await self._compiler.latest()
@@ -245,7 +272,7 @@ class Hub:
             for key, body in decided.desired.items()
         ]
         where: Where = known.where if known else lambda key, path: STORED
-        problems = [*(known.problems if known else ()), *validate(resources, where)]
+        problems = [*(known.problems if known else ()), *validate(resources, where, time.time())]
         if problems:
             return [str(problem) for problem in sorted(problems, key=_place)], before.inventory, before.plan
         inventory = Inventory.of(resources)
@@ -267,6 +294,14 @@ class Hub:
             await asyncio.wait_for(self._settle(), SETTLED_WITHIN)
         except TimeoutError:
             self._journal.record("pass.slow", seconds=SETTLED_WITHIN)
+
+
+@contextmanager
+def _kept() -> Iterator[None]:
+    try:
+        yield
+    except StoreError as error:
+        raise Refused(Refusal.UNAVAILABLE, [str(error)]) from error
 
 
 async def _in_turns(rows: Iterable[BgpRouteStatus]) -> list[BgpRouteStatus]:

@@ -43,6 +43,10 @@ class Drivers:
 DRIVERS = ("netlink", "nftables", "strongswan", "exabgp")
 
 
+_LOADED_WITHIN = 5.0
+"""Seconds after a revocation in which an SA may still be made by what is revoked: charon has not heard of it yet."""
+
+
 @dataclass(frozen=True, slots=True)
 class Counters:
     """What is counted outside the agent, at one moment (epoch seconds). `charon`: its version, or why it is silent."""
@@ -104,6 +108,7 @@ class Reconciler:
             ops = self._possible(diff(wanted, seen))
             errors = await self._carry_out(ops, up)
             await self._collect(desired.plan, sas)
+            await self._end_revoked(desired, sas)
             await self._forget_counts(ops)
             self._judge(desired.plan, errors)
             if settled:
@@ -263,6 +268,22 @@ class Reconciler:
                 await self._drivers.netlink.delete_policies(policies)
         except DriverError as error:
             self.state.unreachable["netlink"] = str(error)
+
+    async def _end_revoked(self, desired: Desired, sas: Sas) -> None:
+        """Ends what was established by a certificate that is revoked: charon looks at one only as an SA is made."""
+        if not desired.revoked:
+            return
+        connections = (obj for obj in desired.plan.objects if isinstance(obj, IkeConnection))
+        by_certificate = {one.name for one in connections if one.certificate}
+        for sa in sas.ike or ():
+            since = desired.revoked.get(sa.remote_id, 0.0)
+            if sa.connection in by_certificate and sa.established and sas.now - sa.established < since + _LOADED_WITHIN:
+                try:
+                    await self._drivers.strongswan.terminate(sa.uniqueid)
+                except DriverError as error:
+                    self.state.unreachable["strongswan"] = str(error)
+                    return
+                self._journal.record("sa.revoked", connection=sa.connection, identity=sa.remote_id)
 
     def _note(self, sas: Sas, up: frozenset[int]) -> None:
         """Keeps the state of every tunnel, since when, and tells each that came up or went down."""

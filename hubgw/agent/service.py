@@ -189,6 +189,21 @@ class BgpRouteStatus:
     refusal: str
 
 
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """A certificate that hubgw's own authority has issued to a branch; times are epoch seconds, `serial` hexadecimal.
+
+    `names` are what its holder may call itself, and so is `subject`; `revoked` is when, None where it is in force.
+    """
+
+    name: str
+    serial: str
+    subject: str
+    names: tuple[str, ...]
+    not_after: float
+    revoked: float | None
+
+
 class BgpRoutes(StrEnum):
     """Which routes of BGP peers."""
 
@@ -281,6 +296,22 @@ class Service(Protocol):
 
     async def events(self, limit: int) -> Sequence[Event]:
         """Returns the newest events, the oldest of them first."""
+        ...
+
+    async def authority(self) -> str:
+        """Returns the certificate of hubgw's own authority, as PEM."""
+        ...
+
+    async def issued(self) -> Sequence[Issued]:
+        """Returns what hubgw's own authority has issued to branches, the newest last."""
+        ...
+
+    async def issue(self, request: str, name: str, names: Sequence[str], days: int, *, who: str) -> tuple[Issued, str]:
+        """Issues a certificate for the key of a request (PEM); returns what it is, and itself as PEM."""
+        ...
+
+    async def revoke(self, name: str, *, who: str) -> Sequence[Issued]:
+        """Revokes a certificate by its serial, or all of a name, and ends the SAs that they made."""
         ...
 
     async def shared_keys(self, connection: str, *, who: str) -> Mapping[str, str]:

@@ -20,6 +20,7 @@ VERBS = (
     "events",
     "init",
     "metrics",
+    "pki",
     "plan",
     "preflight",
     "show",

@@ -1,5 +1,6 @@
 """A tunnel's ends -> its IKE connection and secret: the suites, the timers, the identities."""
 
+from hubgw.compile.credentials import Proof
 from hubgw.compile.digest import keyed_digest
 from hubgw.compile.suites import Suites
 from hubgw.names import Secret
@@ -15,8 +16,10 @@ MAX_DPD_DELAY = 10  # seconds
 IKE_REKEY_TIME = 28_800 - 1_800
 
 
-def compile_ike(tunnel: TunnelOf, terms: Terms, suites: Suites, local_id: str, remote_id: str) -> IkeConnection:
-    """Returns a tunnel's connection.
+def compile_ike(
+    tunnel: TunnelOf, terms: Terms, suites: Suites, *, local_id: str, remote_id: str, proof: Proof | None
+) -> IkeConnection:
+    """Returns a tunnel's connection; without a proof by certificates it is by preshared key.
 
     IKEv2 has no dpd_timeout: a dead peer is found after the delay plus the retransmissions, so the delay is derived.
     """
@@ -39,6 +42,8 @@ def compile_ike(tunnel: TunnelOf, terms: Terms, suites: Suites, local_id: str, r
         version=terms.version,
         dpd_timeout=timeout if terms.version == 1 else 0,
         selectors=tunnel.selectors,
+        certificate=proof.certificate if proof else "",
+        authorities=proof.authorities if proof else (),
     )
 
 

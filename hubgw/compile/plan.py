@@ -1,6 +1,9 @@
 """The list of passes: everything that a machine's plan is made of, in the order in which it is written."""
 
+from types import MappingProxyType
+
 from hubgw.compile.bgp import compile_bgp
+from hubgw.compile.credentials import Own
 from hubgw.compile.draft import Allocations, Draft, Numbers
 from hubgw.compile.hubs import compile_hubs
 from hubgw.compile.machine import compile_machine
@@ -20,7 +23,8 @@ def compile_plan(
     ruleset: str,
     secret_key: bytes,
     *,
-    addresses: Addresses | None = None,
+    addresses: Addresses = MappingProxyType({}),
+    own: Own = MappingProxyType({}),
 ) -> Plan:
     """Compiles what one machine shall hold.
 
@@ -31,6 +35,7 @@ def compile_plan(
         ruleset: digest of the nftables text that the machine's software carries.
         secret_key: the store's own key, from which the digests of secrets are derived.
         addresses: what the names of links were resolved to.
+        own: what hubgw's own authority has issued to gateways.
     """
     draft = Draft()
     scope = scope_of(inventory, node, Numbers(allocations))
@@ -38,7 +43,7 @@ def compile_plan(
         compile_machine(draft, scope, ruleset)
         compile_hubs(draft, scope)
         compile_vnets(draft, scope)
-        compile_sites(draft, scope, secret_key, Where(scope, addresses or {}))
+        compile_sites(draft, scope, secret_key, Where(scope, addresses), own)
         compile_bgp(draft, scope, secret_key)
     return Plan(
         tuple(draft.objects.values()),

@@ -5,6 +5,7 @@ from ipaddress import IPv4Network, IPv6Network
 from itertools import permutations
 
 from hubgw.compile.allocate import tunnel_owner
+from hubgw.compile.credentials import Own, Proof, compile_credentials, given, proves_itself
 from hubgw.compile.draft import Draft
 from hubgw.compile.ike import compile_ike, compile_secret
 from hubgw.compile.mtu import tunnel_mtu
@@ -30,6 +31,9 @@ from hubgw.resources.node import GatewayInstance
 from hubgw.resources.selectors import selector_pairs
 from hubgw.resources.translation import pairs, routed_prefixes
 
+_UNPROVEN = Proof("none yet", ())
+"""Of a gateway whose certificate is issued when what is asked for is carried out."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Path:
@@ -40,13 +44,16 @@ class _Path:
     owners: tuple[str, ...]
 
 
-def compile_sites(draft: Draft, scope: Scope, secret_key: bytes, where: Where) -> None:
+def compile_sites(draft: Draft, scope: Scope, secret_key: bytes, where: Where, own: Own) -> None:
     """Writes the tunnels and the routes of every connection of each hosted hub."""
     for hosted in scope.hubs:
+        proof = _compile_proof(draft, scope, hosted, own)
         paths: dict[IPv4Network | IPv6Network, list[_Path]] = {}
         for connection in hosted.connections:
             site = scope.site_of(connection)
-            tunnels = _compile_connection(draft, scope, hosted, connection, secret_key=secret_key, where=where)
+            tunnels = _compile_connection(
+                draft, scope, hosted, connection, secret_key=secret_key, where=where, proof=proof
+            )
             if not tunnels:
                 continue
             of = (connection.id, site.id)
@@ -66,8 +73,23 @@ def compile_sites(draft: Draft, scope: Scope, secret_key: bytes, where: Where) -
             draft.add(Route(hosted.table, prefix, Tunnels(tiers)), *owners)
 
 
+def _compile_proof(draft: Draft, scope: Scope, hosted: HostedHub, own: Own) -> Proof | None:
+    gateway = hosted.gateway
+    if gateway is None or not proves_itself(scope.inventory, gateway):
+        return None
+    credentials = given(scope.inventory, gateway) or own.get(gateway.key)
+    return compile_credentials(draft, credentials, gateway.id) if credentials else _UNPROVEN
+
+
 def _compile_connection(
-    draft: Draft, scope: Scope, hosted: HostedHub, connection: VpnConnection, *, secret_key: bytes, where: Where
+    draft: Draft,
+    scope: Scope,
+    hosted: HostedHub,
+    connection: VpnConnection,
+    *,
+    secret_key: bytes,
+    where: Where,
+    proof: Proof | None,
 ) -> list[TunnelOf]:
     tunnels = []
     site = scope.site_of(connection)
@@ -89,9 +111,12 @@ def _compile_connection(
             draft.add(Nexthop(tunnel.nexthop, tunnel.name), *owners)
             if not connection.properties.enable_internet_security:
                 draft.add(Element("no_default", (tunnel.name,)), *owners)
-            draft.add(compile_secret(tunnel.name, remote_id, terms.shared_key, secret_key), *owners)
+            proved = proof if scope.inventory.by_certificate(link.key) else None
+            if proved is None:
+                draft.add(compile_secret(tunnel.name, remote_id, terms.shared_key, secret_key), *owners)
             if tunnel.remote_address:
-                draft.add(compile_ike(tunnel, terms, chosen, local_id, remote_id), *owners)
+                ike = compile_ike(tunnel, terms, chosen, local_id=local_id, remote_id=remote_id, proof=proved)
+                draft.add(ike, *owners)
             if tunnel.remote_address and terms.mode == "InitiatorOnly":
                 draft.add(Element("initiator_only", (tunnel.remote_address, tunnel.local_address)), *owners)
             tunnels.append(tunnel)

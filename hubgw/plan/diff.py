@@ -12,7 +12,9 @@ from hubgw.plan.types import (
     Element,
     Gateway,
     Group,
+    IkeCertificate,
     IkeConnection,
+    IkeKey,
     IkeSecret,
     Key,
     Neighbor,
@@ -52,6 +54,8 @@ _MAKE: dict[type, int] = {
     # A table that has no route yet is no end: the packet would go on to the next rule.
     Rule: 31,
     IkeSecret: 33,
+    IkeKey: 33,
+    IkeCertificate: 33,
     IkeConnection: 34,
     Speaker: 36,
     Neighbor: 37,
@@ -76,6 +80,8 @@ _BREAK: dict[type, int] = {
     Tunnel: 45,
     Vrf: 47,
     IkeSecret: 48,
+    IkeKey: 48,
+    IkeCertificate: 48,
     Element: 49,
     Ruleset: 50,
 }
@@ -125,7 +131,7 @@ def driver_of(op: Op) -> str:
     match target(op):
         case Ruleset() | Element():
             return "nftables"
-        case IkeConnection() | IkeSecret():
+        case IkeConnection() | IkeSecret() | IkeKey() | IkeCertificate():
             return "strongswan"
         case Speaker() | Neighbor():
             return "exabgp"

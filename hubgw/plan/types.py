@@ -328,8 +328,38 @@ def child_names(name: str, selectors: Selectors) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, slots=True)
+class IkeKey:
+    """A private key of the hub's; `id` is the SHA-1 of its public key, by which charon tells it."""
+
+    id: str
+    secret: Secret = field(compare=False)
+
+    @property
+    def key(self) -> Key:
+        return ("IkeKey", self.id)
+
+
+@dataclass(frozen=True, slots=True)
+class IkeCertificate:
+    """A certificate, an authority's or the hub's own, or with `revokes` a revocation list; by its own digest.
+
+    `subject` is whose it is; of a revocation list, whose certificates it revokes.
+    """
+
+    digest: str
+    subject: str = field(compare=False)
+    der: bytes = field(compare=False, repr=False)
+    revokes: bool = False
+
+    @property
+    def key(self) -> Key:
+        return ("IkeCertificate", self.digest)
+
+
+@dataclass(frozen=True, slots=True)
 class IkeConnection:
-    """One tunnel's IKE connection by preshared key, with a child for each pair of `selectors`.
+    """One tunnel's IKE connection, with a child for each pair of `selectors`; by preshared key, or, where there is a
+    `certificate` (digest of the hub's), by certificates that one of the `authorities` has issued.
 
     `version` is that of IKE, 1 or 2; `dpd_timeout` (seconds) is IKEv1's alone. A child SA lives for `child_life_time`
     or so many bytes (0: any number), whichever comes first.
@@ -352,6 +382,8 @@ class IkeConnection:
     version: int = 2
     dpd_timeout: int = 0
     selectors: Selectors = ALL_TRAFFIC
+    certificate: str = ""
+    authorities: tuple[str, ...] = ()
 
     @property
     def key(self) -> Key:
@@ -415,6 +447,8 @@ Object = (
     | Ruleset
     | Element
     | IkeSecret
+    | IkeKey
+    | IkeCertificate
     | IkeConnection
     | Speaker
     | Neighbor

@@ -13,7 +13,9 @@ from hubgw.plan.types import (
     Element,
     Gateway,
     Group,
+    IkeCertificate,
     IkeConnection,
+    IkeKey,
     IkeSecret,
     Neighbor,
     Nexthop,
@@ -120,6 +122,12 @@ def name(obj: Object) -> str:
         case IkeSecret(id_, owners):
             # charon tells the ids of the keys that it has, and no owners.
             return f"preshared key {id_} of {' and '.join(owners)}" if owners else f"preshared key {id_}"
+        case IkeKey(id_):
+            return f"private key {id_}"
+        case IkeCertificate(digest, subject, revokes=revokes):
+            # Of what charon has beside the wanted, its digest is all that is kept.
+            of = f" of {subject}" if subject else ""
+            return f"{'revocation list' if revokes else 'certificate'} {digest}{of}"
         case IkeConnection(device, local_address=local, remote_address=remote):
             return f"IKE connection {device} {local} - {remote}"
         case Speaker(speaker, asn=asn, addresses=addresses):

@@ -98,7 +98,8 @@ def check_keys(report: Report) -> None:
     charon looks a preshared key up by the branch's identity alone: of two it would take either. Two connections of one
     gateway to one identity are refused already, whatever their keys.
     """
-    for pair in seconds(used(report), lambda use: _identity(report, use)):
+    by_key = (use for use in used(report) if not report.inventory.by_certificate(use.link.key))
+    for pair in seconds(by_key, lambda use: _identity(report, use)):
         if _key(pair[0]) == _key(pair[1]):
             continue
         use, other = report.later(*pair, key=lambda one: one.connection.key)

@@ -84,3 +84,11 @@ class Inventory:
         """
         settings = self.settings_by_resource.get(link.key)
         return (settings and settings.properties.remote_identity) or link.peer
+
+    def by_certificate(self, link_key: str) -> bool:
+        """Tells whether the ends of a link prove themselves by certificates: its settings say so, or the site's."""
+        for key in (link_key, link_key.partition(LINK_SEGMENT)[0]):
+            settings = self.settings_by_resource.get(key)
+            if settings and settings.properties.authentication is not None:
+                return settings.properties.authentication == "Certificate"
+        return False

@@ -18,8 +18,11 @@ Place = tuple[str, int]
 STORED: Final[Place] = ("(stored)", 0)
 SHOWN_LENGTH: Final = 80
 
-SECRETS: Final = frozenset({"sharedKey", "siteKey", "bgpPassword"})
+SECRETS: Final = frozenset({"sharedKey", "siteKey", "bgpPassword", "privateKey"})
 """Fields whose values are never shown, nor given out unasked."""
+
+LONG: Final = frozenset({"certificate", "certificateAuthorities", "revocationLists"})
+"""Fields of PEM: nobody reads it, and a private key may have slipped in."""
 
 _PLAIN_KEY: Final = re.compile(r"[A-Za-z0-9_.<-]{1,40}", re.ASCII)
 
@@ -84,7 +87,7 @@ def shown(value: Any, path: Path = ()) -> str:
     """Returns a value as text that may be shown: cut, escaped, and never a secret or what may hold one."""
     if isinstance(value, Secret) or not SECRETS.isdisjoint(path):
         return "***"
-    if isinstance(value, dict | list | tuple):
+    if isinstance(value, dict | list | tuple) or not LONG.isdisjoint(path):
         return kind_of(value)
     if value is None:
         return "nothing"

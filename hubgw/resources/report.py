@@ -41,6 +41,7 @@ class Report:
 
     inventory: Inventory
     where: Where
+    now: float  # epoch seconds
     problems: list[Problem] = field(default_factory=list)
 
     def add(self, resource: Resource, path: Path, message: str, value: str = "", hint: str = "") -> None:

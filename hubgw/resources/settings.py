@@ -2,33 +2,44 @@
 
 import re
 from ipaddress import ip_address
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, Field
 
 from hubgw.names import LABEL
 from hubgw.resources.base import ExtendedRef, Model, Resource, fault
+from hubgw.resources.certificates import Authorities, Chain, PrivateKey, RevocationLists, distinguished
 from hubgw.resources.peering import BgpPassword
 
 _IDENTITY: Final = re.compile(rf"(?=.{{1,128}}\Z)(?:[A-Za-z0-9._+-]{{1,64}}@)?{LABEL}(?:\.{LABEL})*", re.ASCII)
 _ADDRESS_LIKE: Final = re.compile(r"[0-9.]+|.*:.*", re.ASCII | re.DOTALL)
 
 
+_EXPECTED: Final = "expected an IKE identity: an IP address, a host name, user@host or a subject like CN=branch1"
+
+
 def _identity(text: str) -> str:
+    if "=" in text:
+        if (subject := distinguished(text)) is None:
+            raise fault(_EXPECTED, "write the parts of a subject in their order: C=CH, O=Example, CN=branch1")
+        return subject
     if _ADDRESS_LIKE.fullmatch(text):
         try:
             address = ip_address(text)
         except ValueError:
-            raise fault("expected an IKE identity: an IP address, a host name or user@host") from None
+            raise fault(_EXPECTED) from None
         if address.version == 6:
             raise fault("IPv6 addresses are not implemented yet")
     elif not _IDENTITY.fullmatch(text):
-        raise fault("expected an IKE identity: an IP address, a host name or user@host")
+        raise fault(_EXPECTED)
     return text
 
 
 class SettingsProperties(Model):
-    """`remote_identity` is the branch's IKE identity (its link's address, or else its name, where absent); of two sites
+    """`authentication` is how the branch and the hub prove who they are; with `certificate` to `revocation_lists` a
+    vpnGateway has the operator's own certificate instead of one by hubgw's own authority.
+
+    `remote_identity` is the branch's IKE identity (its link's address, or else its name, where absent); of two sites
     that announce one prefix, that of the lower `priority` is preferred; `legacy_algorithms` lets IKE offer and accept
     SHA-1, 3DES and DH groups of 1024 bits. `bgp_hold_time` is in seconds."""
 
@@ -36,6 +47,11 @@ class SettingsProperties(Model):
     remote_identity: Annotated[str, AfterValidator(_identity)] | None = None
     priority: Annotated[int, Field(ge=0, le=65535)] | None = None
     legacy_algorithms: bool | None = None
+    authentication: Literal["PSK", "Certificate"] | None = None
+    certificate: Chain | None = None
+    private_key: PrivateKey | None = None
+    certificate_authorities: Authorities | None = None
+    revocation_lists: RevocationLists | None = None
     bgp_password: BgpPassword | None = None
     bgp_ttl_security: bool | None = None
     bgp_hold_time: Annotated[int, Field(ge=3, le=65535)] | None = None

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from hubgw.resources.base import Resource
 from hubgw.resources.check_addresses import check_own_addresses
 from hubgw.resources.check_bgp import check_bgp
+from hubgw.resources.check_certificates import check_certificates
 from hubgw.resources.check_connections import check_connections, check_identities, check_keys
 from hubgw.resources.check_custom_addresses import check_custom_addresses
 from hubgw.resources.check_ipsec import check_ipsec
@@ -26,14 +27,15 @@ from hubgw.resources.problem import Problem
 from hubgw.resources.report import Report, Where
 
 
-def validate(resources: Iterable[Resource], where: Where) -> tuple[Problem, ...]:
+def validate(resources: Iterable[Resource], where: Where, now: float = 0.0) -> tuple[Problem, ...]:
     """Returns what is wrong between resources: those stored already and those of the files, together.
 
     Args:
         resources: one for each key; build them with `load` or `parse`.
         where: tells the place of a key and path, `problem.STORED` for what no file has (`Loaded.where` does).
+        now: epoch seconds, for certificates that have ended; 0 where there is none to ask for.
     """
-    report = Report(Inventory.of(resources), where)
+    report = Report(Inventory.of(resources), where, now)
     check_references(report)
     check_hubs(report)
     check_gateways(report)
@@ -53,4 +55,5 @@ def validate(resources: Iterable[Resource], where: Where) -> tuple[Problem, ...]
     check_bgp(report)
     check_custom_addresses(report)
     check_settings(report)
+    check_certificates(report)
     return tuple(sorted(report.problems, key=lambda problem: (problem.file, problem.line, problem.path)))

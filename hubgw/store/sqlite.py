@@ -127,6 +127,17 @@ class SqliteStore:
                 self._allocate(kind, set(wanted))
         return number
 
+    def secret(self, name: str) -> bytes | None:
+        """Returns what was kept under a name. Raises StoreError."""
+        with self._refusals():
+            row = self._db.execute("SELECT value FROM secret WHERE name = ?", (name,)).fetchone()
+        return bytes(row[0]) if row else None
+
+    def keep_secret(self, name: str, value: bytes) -> None:
+        """Keeps what is no resource, and no generation's. Raises StoreError; nothing was changed then."""
+        with self._transaction("BEGIN IMMEDIATE"):
+            self._db.execute("INSERT OR REPLACE INTO secret VALUES (?, ?)", (name, value))
+
     def history(self, limit: int = 100) -> tuple[Generation, ...]:
         """Returns the newest generations, the newest first."""
         with self._transaction("BEGIN"):

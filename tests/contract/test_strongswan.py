@@ -17,8 +17,21 @@ import vici
 from hubgw.drivers.base import DriverError
 from hubgw.drivers.strongswan.driver import StrongswanDriver
 from hubgw.names import Secret
+from hubgw.pki.authority import issue, new_authority, new_key, request, revocation_list
+from hubgw.pki.reading import read_certificates, read_revocation_lists
 from hubgw.plan.diff import diff
-from hubgw.plan.types import Create, Delete, IkeConnection, IkeSecret, Object, Op, OpError, Update
+from hubgw.plan.types import (
+    Create,
+    Delete,
+    IkeCertificate,
+    IkeConnection,
+    IkeKey,
+    IkeSecret,
+    Object,
+    Op,
+    OpError,
+    Update,
+)
 from tests.fakes.charon import FakeCharon
 
 T = TypeVar("T")
@@ -43,6 +56,26 @@ CONNECTION = IkeConnection(
 KEY = "the-key-that-no-message-shows"
 SECRET = IkeSecret("hgt1-0a1b2c", ("198.51.100.10", "br1.example"), Secret(KEY))
 WANTED: list[Object] = [SECRET, CONNECTION]
+
+
+def by_certificate() -> list[Object]:
+    """A connection by certificate, with all that it refers to."""
+    authority = new_authority("test", time.time())
+    key = new_key()
+    own = issue(authority, request(key, "gw1"), "gw1", ["198.51.100.10"], now=time.time(), days=10)
+    revoked = revocation_list(authority, [("1a", time.time())], 1, time.time())
+    (mine,), (root,), (crl,) = (
+        read_certificates(own),
+        read_certificates(authority.certificate),
+        read_revocation_lists(revoked),
+    )
+    return [
+        IkeKey(mine.key_id, key),
+        IkeCertificate(mine.digest, mine.subject, mine.der),
+        IkeCertificate(root.digest, root.subject, root.der),
+        IkeCertificate(crl.digest, crl.issuer, crl.der, revokes=True),
+        replace(CONNECTION, name="hgt2", certificate=mine.digest, authorities=(root.digest,)),
+    ]
 
 
 class Daemon(Protocol):
@@ -118,12 +151,14 @@ def daemon(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Daemon]:
         subprocess.run(["ip", "netns", "del", NETNS], check=True)
 
 
-def run(daemon: Daemon, work: Callable[[StrongswanDriver], Coroutine[Any, Any, T]]) -> T:
+def run(
+    daemon: Daemon, work: Callable[[StrongswanDriver], Coroutine[Any, Any, T]], wanted: Sequence[Object] = tuple(WANTED)
+) -> T:
     """Gives the work a driver that just started: all that it remembers is in the ledger."""
 
     async def with_driver() -> T:
         driver = StrongswanDriver(str(daemon.path), daemon.path.with_name("ledger.json"))
-        driver.expect(WANTED)
+        driver.expect(wanted)
         try:
             return await work(driver)
         finally:
@@ -132,23 +167,23 @@ def run(daemon: Daemon, work: Callable[[StrongswanDriver], Coroutine[Any, Any, T
     return asyncio.run(with_driver())
 
 
-def apply(daemon: Daemon, ops: Sequence[Op]) -> list[OpError]:
+def apply(daemon: Daemon, ops: Sequence[Op], wanted: Sequence[Object] = tuple(WANTED)) -> list[OpError]:
     async def work(driver: StrongswanDriver) -> list[OpError]:
         await driver.observe()
         return await driver.apply(ops)
 
-    return run(daemon, work)
+    return run(daemon, work, wanted)
 
 
-def observed(daemon: Daemon) -> set[Object]:
-    return set(run(daemon, lambda driver: driver.observe()))
+def observed(daemon: Daemon, wanted: Sequence[Object] = tuple(WANTED)) -> set[Object]:
+    return set(run(daemon, lambda driver: driver.observe(), wanted))
 
 
 def reach(daemon: Daemon, wanted: list[Object]) -> list[Op]:
     """One pass: returns what it did, after checking that nothing is left to do."""
-    ops = list(diff(wanted, observed(daemon)))
-    assert apply(daemon, ops) == []
-    assert not diff(wanted, observed(daemon))
+    ops = list(diff(wanted, observed(daemon, wanted)))
+    assert apply(daemon, ops, wanted) == []
+    assert not diff(wanted, observed(daemon, wanted))
     return ops
 
 
@@ -209,6 +244,19 @@ def test_a_connection_of_the_operator_is_not_seen(daemon: Daemon) -> None:
     reach(daemon, WANTED)
     reach(daemon, [])
     assert session(daemon.path).get_conns()["conns"] == [b"theirs"]
+
+
+def test_keys_and_certificates_come_and_go_and_what_else_is_wanted_stays(daemon: Daemon) -> None:
+    wanted = by_certificate()
+    assert len(reach(daemon, [*WANTED, *wanted])) == 2 + len(wanted)
+    assert reach(daemon, [*WANTED, *wanted]) == []
+    assert "PRIVATE" not in daemon.path.with_name("ledger.json").read_text()
+    session(daemon.path).clear_creds()
+    assert {type(op.new) for op in reach(daemon, [*WANTED, *wanted]) if isinstance(op, Create)} >= {IkeKey, IkeSecret}
+    reach(daemon, WANTED)
+    assert session(daemon.path).get_keys()["keys"] == []
+    assert list(session(daemon.path).list_certs()) == []
+    assert session(daemon.path).get_shared()["keys"] == [SECRET.id.encode()]
 
 
 def test_charon_says_why_and_the_rest_is_loaded(daemon: Daemon) -> None:

@@ -10,7 +10,10 @@ from typing import Any
 
 from vici.protocol import Message, Packet, Transport
 
-READS = frozenset({"version", "stats", "get-conns", "get-shared", "list-conns", "list-sas"})
+from hubgw.names import Secret
+from hubgw.pki.reading import key_id
+
+READS = frozenset({"version", "stats", "get-conns", "get-shared", "get-keys", "list-certs", "list-conns", "list-sas"})
 
 
 class FakeCharon:
@@ -30,6 +33,8 @@ class FakeCharon:
     def start(self) -> None:
         self.connections: dict[str, Any] = {}
         self.keys: list[str] = []
+        self.private_keys: list[str] = []
+        self.certificates: list[tuple[str, bytes]] = []  # type and DER
         # Each start is another second, as charon's own uptime tells no more.
         self._since = time.strftime("%b %d %H:%M:%S %Y", time.localtime(1_700_000_000 + self._starts))
         self._starts += 1
@@ -68,6 +73,10 @@ class FakeCharon:
                     for connection, config in self.connections.items():
                         event = bytes([Packet.EVENT, 9]) + b"list-conn"
                         transport.send(event + Message.serialize({connection: _listed(config)}))
+                if name == "list-certs":
+                    for kind, der in self.certificates:
+                        event = bytes([Packet.EVENT, 9]) + b"list-cert"
+                        transport.send(event + Message.serialize({"type": kind, "data": der}))
                 answer = self._answer(name, Packet.parse(b"\x01" + packet[end:]).payload)
                 transport.send(bytes([Packet.CMD_RESPONSE]) + Message.serialize(answer))
 
@@ -84,6 +93,16 @@ class FakeCharon:
                 return {"conns": list(self.connections)}
             case "get-shared":
                 return {"keys": self.keys}
+            case "get-keys":
+                return {"keys": self.private_keys}
+            case "load-key":
+                self.private_keys = [*self.private_keys, key_id(Secret(message["data"].decode()))]
+            case "unload-key":
+                self.private_keys = [key for key in self.private_keys if key != message["id"].decode()]
+            case "load-cert":
+                self.certificates.append((message["type"].decode(), message["data"]))
+            case "clear-creds":
+                self.keys, self.private_keys, self.certificates = [], [], []
             case "load-conn":
                 self.connections.update(message)
             case "unload-conn":

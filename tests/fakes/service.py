@@ -12,6 +12,7 @@ from hubgw.agent.service import (
     BgpRouteStatus,
     Connection,
     Event,
+    Issued,
     Json,
     Provisioning,
     Refusal,
@@ -209,6 +210,7 @@ class FakeService:
 
     answer: Status = field(default_factory=two_branches)
     applied: Applied = APPLIED
+    certificates: list[Issued] = field(default_factory=list)
     calls: list[tuple[str, Mapping[str, object]]] = field(default_factory=list)
     _failures: list[Exception] = field(default_factory=list)
 
@@ -267,6 +269,22 @@ class FakeService:
     async def status(self) -> Status:
         self._called("status")
         return self.answer
+
+    async def authority(self) -> str:
+        return "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n"
+
+    async def issued(self) -> Sequence[Issued]:
+        return self.certificates
+
+    async def issue(self, request: str, name: str, names: Sequence[str], days: int, *, who: str) -> tuple[Issued, str]:
+        self._called("issue", request=request, name=name, names=list(names), days=days, who=who)
+        issued = Issued(name, "1a", f"O=hubgw, CN={name}", tuple(names), NOW + days * 86_400, None)
+        self.certificates.append(issued)
+        return issued, await self.authority()
+
+    async def revoke(self, name: str, *, who: str) -> Sequence[Issued]:
+        self._called("revoke", name=name, who=who)
+        return self.certificates
 
     async def bgp_peers(self, of: str) -> Sequence[BgpPeerStatus]:
         self._called("bgp_peers", of=of)

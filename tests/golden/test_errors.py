@@ -10,6 +10,7 @@ import pytest
 
 from hubgw.resources.load import load
 from hubgw.resources.validate import validate
+from tests.certificates import NOW
 
 CASES = Path(__file__).parent / "errors"
 
@@ -20,7 +21,7 @@ def _problems(case: Path) -> str:
     stored = load([(path.name, path.read_bytes()) for path in case.glob("stored.yaml")])
     assert not stored.problems
     resources = {resource.key: resource for resource in (*stored.resources, *loaded.resources)}
-    problems = (*loaded.problems, *validate(resources.values(), loaded.where))
+    problems = (*loaded.problems, *validate(resources.values(), loaded.where, NOW))
     return "".join(f"{problem}\n" for problem in problems)
 
 

@@ -1,12 +1,15 @@
 """VICI messages <-> plan types and SAs, without I/O. Messages are nested dictionaries whose leaves are bytes."""
 
+import hashlib
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from types import MappingProxyType
 from typing import Any, Final
 
 from hubgw.names import is_ours
-from hubgw.plan.types import IkeConnection, IkeSecret, child_names
+from hubgw.pki.reading import DIGITS
+from hubgw.plan.types import IkeCertificate, IkeConnection, IkeKey, IkeSecret, child_names
 
 Message = Mapping[str, Any]
 
@@ -56,8 +59,14 @@ class IkeSa:
     cipher: str = ""
 
 
-def encode_connection(connection: IkeConnection) -> dict[str, object]:
-    """Returns what load-conn takes."""
+Certificates = Mapping[str, IkeCertificate]
+"""The certificates that connections refer to, by digest."""
+
+
+def encode_connection(
+    connection: IkeConnection, certificates: Certificates = MappingProxyType({})
+) -> dict[str, object]:
+    """Returns what load-conn takes; the certificates that the connection refers to are among those given."""
     dpd_timeout = {"dpd_timeout": str(connection.dpd_timeout)} if connection.dpd_timeout else {}
     return {
         connection.name: {
@@ -74,8 +83,9 @@ def encode_connection(connection: IkeConnection) -> dict[str, object]:
             "dpd_delay": str(connection.dpd_delay),
             **dpd_timeout,
             "rekey_time": str(connection.rekey_time),
-            "local": {"auth": "psk", "id": connection.local_id},
-            "remote": {"auth": "psk", "id": connection.remote_id},
+            # Devices of others do not ask for the certificate that they need.
+            **({"send_cert": "always"} if connection.certificate else {}),
+            **_ends(connection, certificates),
             "children": {
                 name: {
                     "local_ts": [local],
@@ -101,6 +111,26 @@ def encode_connection(connection: IkeConnection) -> dict[str, object]:
     }
 
 
+def _ends(connection: IkeConnection, certificates: Certificates) -> dict[str, dict[str, object]]:
+    local: dict[str, object] = {"auth": "psk", "id": connection.local_id}
+    remote: dict[str, object] = {"auth": "psk", "id": connection.remote_id}
+    if connection.certificate:
+        local |= {"auth": "pubkey", "certs": [certificates[connection.certificate].der]}
+        # Authorities are charon's for all connections: without a list any of them could vouch for this branch.
+        remote |= {"auth": "pubkey", "cacerts": [certificates[one].der for one in connection.authorities]}
+    return {"local": local, "remote": remote}
+
+
+def encode_certificate(certificate: IkeCertificate) -> dict[str, object]:
+    """Returns what load-cert takes; that of an authority is known by itself."""
+    return {"type": "X509_CRL" if certificate.revokes else "X509", "data": certificate.der}
+
+
+def encode_key(key: IkeKey) -> dict[str, object]:
+    """Returns what load-key takes."""
+    return {"type": "any", "data": key.secret.reveal()}
+
+
 def encode_secret(secret: IkeSecret) -> dict[str, object]:
     """Returns what load-shared takes."""
     return {"id": secret.id, "type": "IKE", "data": secret.secret.reveal(), "owners": list(secret.owners)}
@@ -123,17 +153,25 @@ def read_back(message: Message, wanted: IkeConnection) -> IkeConnection:
         rekey_time=_number(message.get("rekey_time")),
         child_rekey_time=_number(child.get("rekey_time")),
         version=1 if _text(message.get("version")) == "IKEv1" else 2,
+        certificate=wanted.certificate if _by_certificate(message) else "",
+        authorities=wanted.authorities if _by_certificate(message) else (),
     )
+
+
+def _by_certificate(message: Message) -> bool:
+    return _text(message.get("remote-1", {}).get("class")) == "public key"
 
 
 def other_ends(old: IkeConnection, new: IkeConnection) -> bool:
     """Tells whether SAs of the old connection are of no use to the new: another version of IKE, other addresses,
-    identities or interface."""
+    identities or interface, another way to prove who one is, or an authority that is believed no longer."""
 
     def ends(one: IkeConnection) -> tuple[object, ...]:
-        return one.version, one.if_id, one.local_address, one.remote_address, one.local_id, one.remote_id
+        by_certificate = bool(one.certificate)
+        addresses = one.local_address, one.remote_address
+        return one.version, one.if_id, *addresses, one.local_id, one.remote_id, by_certificate
 
-    return ends(old) != ends(new)
+    return ends(old) != ends(new) or not set(old.authorities) <= set(new.authorities)
 
 
 def children_gone(old: IkeConnection, new: IkeConnection) -> list[str]:
@@ -149,7 +187,7 @@ def to_ledger(connection: IkeConnection) -> dict[str, object]:
 
 def from_ledger(entry: Mapping[str, Any]) -> IkeConnection:
     """Returns the connection of a ledger's entry. Raises TypeError or KeyError where another version wrote it."""
-    lists = {name: tuple(entry[name]) for name in ("proposals", "esp_proposals")}
+    lists = {name: tuple(entry[name]) for name in ("proposals", "esp_proposals", "authorities")}
     selectors = tuple((ours, theirs) for ours, theirs in entry["selectors"])
     return IkeConnection(**{**entry, **lists, "selectors": selectors})
 
@@ -164,6 +202,21 @@ def secrets(message: Message) -> Iterator[str]:
     for id_ in map(_text, message.get("keys", ())):
         if is_ours(id_.partition("-")[0]) and "-" in id_:
             yield id_
+
+
+def foreign_secrets(message: Message) -> set[str]:
+    """Returns the ids of get-shared that are not ours."""
+    return set(map(_text, message.get("keys", ()))) - set(secrets(message))
+
+
+def private_keys(message: Message) -> set[str]:
+    """Returns the ids of get-keys, everybody's."""
+    return set(map(_text, message.get("keys", ())))
+
+
+def certificates(messages: Iterable[Message]) -> set[str]:
+    """Returns the digests of list-certs: everybody's, and those of branches that charon remembers."""
+    return {hashlib.sha256(message.get("data", b"")).hexdigest()[:DIGITS] for message in messages}
 
 
 def started(stats: Message) -> float:

@@ -1,7 +1,7 @@
 """Connections and preshared keys in charon: plan objects <-> VICI. What is not ours by its name is never touched."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence, Set
 from pathlib import Path
 
 from hubgw.drivers.strongswan import codec
@@ -11,7 +11,18 @@ from hubgw.drivers.strongswan.faults import Fault, Faults
 from hubgw.drivers.strongswan.inbox import Missed
 from hubgw.drivers.strongswan.ledger import Ledger
 from hubgw.names import Secret
-from hubgw.plan.types import Create, Delete, IkeConnection, IkeSecret, Object, Op, OpError, Update
+from hubgw.plan.types import (
+    Create,
+    Delete,
+    IkeCertificate,
+    IkeConnection,
+    IkeKey,
+    IkeSecret,
+    Object,
+    Op,
+    OpError,
+    Update,
+)
 
 _EVENTS = ["ike-updown", "child-updown"]
 _RETRY = 0.2  # seconds between attempts to reach a charon that is not there
@@ -26,6 +37,7 @@ class StrongswanDriver:
         self._commands = Client(vici_path)
         self._ledger = Ledger(ledger)
         self._wanted: dict[str, IkeConnection] = {}
+        self._credentials: list[_Credential] = []
 
     async def close(self) -> None:
         """Ends the connection to charon."""
@@ -33,10 +45,12 @@ class StrongswanDriver:
 
     def expect(self, objects: Iterable[Object]) -> None:
         """Says what is wanted: where the ledger is lost, charon's answer is compared with it as far as that goes."""
+        objects = list(objects)
         self._wanted = {obj.name: obj for obj in objects if isinstance(obj, IkeConnection)}
+        self._credentials = [obj for obj in objects if isinstance(obj, _Credential)]
 
     async def observe(self) -> list[Object]:
-        """Returns the connections and keys of ours that charon holds. The text of a key cannot be read back."""
+        """Returns the connections, keys and certificates of ours that charon holds. No secret can be read back."""
         return await self._commands.call(self._observe)
 
     async def apply(self, ops: Sequence[Op]) -> list[OpError]:
@@ -113,8 +127,26 @@ class StrongswanDriver:
         if names - known.keys():
             self._read_back(session, names - known.keys())
         found: list[Object] = [known[name] for name in sorted(names & known.keys())]
+        found += [IkeSecret(id_, (), Secret("")) for id_ in codec.secrets(session.get_shared())]
+        found += self._observe_credentials(session)
         self._ledger.save()
-        return [*found, *(IkeSecret(id_, (), Secret("")) for id_ in codec.secrets(session.get_shared()))]
+        return found
+
+    def _observe_credentials(self, session: Session) -> list[Object]:
+        """Ours is what is wanted, and what this charon was given: an id tells nobody whose it is."""
+        ours = dict(self._ledger.credentials)
+        for obj in self._credentials:
+            if not isinstance(obj, IkeSecret):
+                ours[str(obj.key[1])] = _kind(obj)
+        if not ours:
+            return []
+        held = codec.private_keys(session.get_keys()) | codec.certificates(session.list_certs())
+        for id_, kind in ours.items():
+            if id_ in held:
+                self._ledger.put_credential(kind, id_)
+            else:
+                self._ledger.drop_credential(id_)
+        return [_seen(kind, id_) for id_, kind in sorted(ours.items()) if id_ in held]
 
     def _read_back(self, session: Session, names: set[str]) -> None:
         """Adopts connections that the ledger does not know."""
@@ -124,32 +156,74 @@ class StrongswanDriver:
                 self._ledger.put(codec.read_back(message[name], wanted))
 
     def _apply(self, session: Session, ops: Sequence[Op]) -> list[OpError]:
-        requests = [_requests(op) for op in ops]
+        certificates = {obj.digest: obj for obj in self._credentials if isinstance(obj, IkeCertificate)}
+        requests = [_requests(op, certificates) for op in ops]
         answers = iter(session.refusals([request for of_op in requests for request in of_op]))
         errors = []
         for op, of_op in zip(ops, requests, strict=True):
             # Only the first request of an op decides: what it unloads or ends may be gone already.
-            refusal, *_ = [next(answers) for _ in of_op]
+            refusal, *_ = [*(next(answers) for _ in of_op), ""]
             if isinstance(op, Delete):
                 self._ledger.drop(str(op.old.key[1]))
+                self._ledger.drop_credential(str(op.old.key[1]))
             elif refusal:
                 errors.append(OpError(op, refusal))
             elif isinstance(op.new, IkeConnection):
                 self._ledger.put(op.new)
+            elif isinstance(op.new, IkeKey | IkeCertificate):
+                self._ledger.put_credential(_kind(op.new), str(op.new.key[1]))
+        if any(isinstance(op, Delete) and isinstance(op.old, IkeCertificate) for op in ops):
+            self._clear(session, {id_ for op in ops if isinstance(op, Delete) for id_ in op.old.key[1:]})
         self._ledger.save()
         return errors
 
+    def _clear(self, session: Session, gone: Set[object]) -> None:
+        """Rids charon of certificates, which it unloads in no other way than with all keys and secrets; what is wanted
+        is loaded again at once. Where there are keys or secrets of others nothing is cleared: what proves nothing
+        without its key, and nothing to a connection that does not name it, stays until charon ends."""
+        if not gone & codec.certificates(session.list_certs()):
+            return
+        keys = {obj.id for obj in self._credentials if isinstance(obj, IkeKey)}
+        shared = session.get_shared()
+        others = codec.private_keys(session.get_keys()) - keys or codec.foreign_secrets(shared)
+        if not others:
+            again = [request for obj in self._credentials for request in _requests(Create(obj), {})]
+            session.refusals([("clear-creds", {}), *again])
 
-def _requests(op: Op) -> list[Request]:
+
+_Credential = IkeSecret | IkeKey | IkeCertificate
+
+
+def _kind(obj: IkeKey | IkeCertificate) -> str:
+    if isinstance(obj, IkeKey):
+        return "key"
+    return "revocation list" if obj.revokes else "certificate"
+
+
+def _seen(kind: str, id_: str) -> Object:
+    return IkeKey(id_, Secret("")) if kind == "key" else IkeCertificate(id_, "", b"", kind == "revocation list")
+
+
+def _requests(op: Op, certificates: codec.Certificates) -> list[Request]:
     """Returns what an operation asks of charon; of what changes its ends, or goes, the SAs go too."""
     match op:
+        case Create(IkeKey() as new):
+            return [("load-key", codec.encode_key(new))]
+        case Create(IkeCertificate() as new):
+            # What a list is about is remembered as it was before.
+            flush = [("flush-certs", {"type": "X509_CRL"})] if new.revokes else []
+            return [("load-cert", codec.encode_certificate(new)), *flush]
+        case Delete(IkeKey(id_)):
+            return [("unload-key", {"id": id_})]
+        case Delete(IkeCertificate()):
+            return []
         case Create(IkeSecret() as new) | Update(_, IkeSecret() as new):
             return [("load-shared", codec.encode_secret(new))]
         case Create(IkeConnection() as new):
-            return [("load-conn", codec.encode_connection(new))]
+            return [("load-conn", codec.encode_connection(new, certificates))]
         case Update(IkeConnection() as old, IkeConnection() as new):
             ends = [_end(new.name)] if codec.other_ends(old, new) else _end_children(old, new)
-            return [("load-conn", codec.encode_connection(new)), *ends]
+            return [("load-conn", codec.encode_connection(new, certificates)), *ends]
         case Delete(IkeConnection(name)):
             return [("unload-conn", {"name": name}), _end(name)]
         case Delete(IkeSecret(id_)):

@@ -16,12 +16,13 @@ came within that of its predecessor holds no connection, which get-conns shows."
 
 
 class Ledger:
-    """The connections that this charon was given, by name."""
+    """The connections that this charon was given, by name; the ids of keys, and the digests of certificates."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._epoch = 0.0
         self.connections: dict[str, IkeConnection] = {}
+        self.credentials: dict[str, str] = {}  # kind of the object by its id or digest
         self._saved = False
         self._read()
 
@@ -30,6 +31,7 @@ class Ledger:
         if abs(epoch - self._epoch) > _SAME:
             self._epoch, self._saved = epoch, False
             self.connections.clear()
+            self.credentials.clear()
         return self.connections
 
     def put(self, connection: IkeConnection) -> None:
@@ -41,12 +43,22 @@ class Ledger:
         """Forgets what was unloaded."""
         self._saved = self.connections.pop(name, None) is None and self._saved
 
+    def put_credential(self, kind: str, id_: str) -> None:
+        """Keeps that a key or certificate was loaded."""
+        self._saved = self._saved and self.credentials.get(id_) == kind
+        self.credentials[id_] = kind
+
+    def drop_credential(self, id_: str) -> None:
+        """Forgets one that was unloaded."""
+        self._saved = self.credentials.pop(id_, None) is None and self._saved
+
     def save(self) -> None:
         """Replaces the file where something changed."""
         if self._saved:
             return
         entries = [to_ledger(one) for one in self.connections.values()]
-        ledger_file.write(self._path, json.dumps({"epoch": self._epoch, "connections": entries}))
+        content = {"epoch": self._epoch, "connections": entries, "credentials": self.credentials}
+        ledger_file.write(self._path, json.dumps(content))
         self._saved = True
 
     def _read(self) -> None:
@@ -54,6 +66,7 @@ class Ledger:
             content = json.loads(self._path.read_text())
             self._epoch = float(content["epoch"])
             self.connections = {entry["name"]: from_ledger(entry) for entry in content["connections"]}
+            self.credentials = {str(id_): str(kind) for id_, kind in content.get("credentials", {}).items()}
             self._saved = True
         except (OSError, ValueError, TypeError, KeyError):
-            self._epoch, self.connections = 0.0, {}
+            self._epoch, self.connections, self.credentials = 0.0, {}, {}

@@ -6,6 +6,7 @@ from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any, TypeVar
 
+from hubgw.agent.certificates import Certificates
 from hubgw.agent.desired import Compiler
 from hubgw.agent.hub import Hub
 from hubgw.agent.journal import Journal
@@ -58,7 +59,8 @@ class Rig:
         self.machine = machine or Machine()
         self.store = SqliteStore(path / "store.db")
         self.journal = Journal()
-        self.compiler = Compiler(self.store, "digest", node)
+        self.certificates = Certificates(self.store, self.journal)
+        self.compiler = Compiler(self.store, "digest", node, self.certificates)
         self.clock = clock or Clock()
         self.fired = 0
         self.moved = 0
@@ -68,7 +70,9 @@ class Rig:
         )
         self.reconciler = Reconciler(self.compiler, drivers, self.journal, self.routing)
         self._following: asyncio.Task[None] | None = None
-        self.hub = Hub(self.store, self.compiler, self.reconciler, self.journal, self.settle)
+        self.hub = Hub(
+            self.store, self.compiler, self.reconciler, self.journal, self.settle, certificates=self.certificates
+        )
 
     def _fire(self) -> None:
         self.fired += 1

@@ -8,7 +8,9 @@ import pytest
 
 from bench import sites
 from hubgw.agent import desired
+from hubgw.agent.certificates import Certificates
 from hubgw.agent.desired import Compiler, Desired
+from hubgw.agent.journal import Journal
 from hubgw.compile.allocate import owners
 from hubgw.resources.inventory import Inventory
 from hubgw.resources.load import load
@@ -39,10 +41,10 @@ def _latest(compiler: Compiler) -> Desired:
 
 
 def test_a_generation_is_what_a_fresh_compiler_makes_of_it(store: SqliteStore) -> None:
-    compiler = Compiler(store, "", None)
+    compiler = Compiler(store, "", None, Certificates(store, Journal()))
     for text in (sites.hub(3), sites.site(1, more=True), sites.site(3), sites.hub(4)):
         _commit(store, text)
-        assert _latest(compiler).plan == _latest(Compiler(store, "", None)).plan
+        assert _latest(compiler).plan == _latest(Compiler(store, "", None, Certificates(store, Journal()))).plan
 
 
 def test_only_what_changed_is_read_again(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,7 +56,7 @@ def test_only_what_changed_is_read_again(store: SqliteStore, monkeypatch: pytest
 
     original = desired.from_json
     monkeypatch.setattr(desired, "from_json", counted)
-    compiler = Compiler(store, "", None)
+    compiler = Compiler(store, "", None, Certificates(store, Journal()))
     _commit(store, sites.hub(3))
     _latest(compiler)
     read.clear()
@@ -65,7 +67,7 @@ def test_only_what_changed_is_read_again(store: SqliteStore, monkeypatch: pytest
 
 
 def test_what_was_foreseen_is_not_compiled_again(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    compiler = Compiler(store, "", None)
+    compiler = Compiler(store, "", None, Certificates(store, Journal()))
     _commit(store, sites.hub(3))
     snapshot = store.read()
     inventory = Inventory.of(compiler.resource(key, body) for key, body in snapshot.resources.items())

@@ -237,9 +237,11 @@ def terms(version: int = 2, timeout: int | None = None) -> Terms:
 @pytest.mark.parametrize(("timeout", "delay"), [(None, 10), (16, 1), (20, 5), (10, 1), (3600, 10)])
 def test_a_dead_branch_is_found_within_its_timeout(timeout: int | None, delay: int) -> None:
     own = suites(2, None, legacy=False, initiates=True)
-    connection = compile_ike(TUNNEL, terms(timeout=timeout), own, "a", "b")
+    connection = compile_ike(TUNNEL, terms(timeout=timeout), own, local_id="a", remote_id="b", proof=None)
     assert (connection.dpd_delay, connection.dpd_timeout) == (delay, 0)
-    assert compile_ike(TUNNEL, terms(1, timeout), own, "a", "b").dpd_timeout == (timeout or 45)
+    assert compile_ike(TUNNEL, terms(1, timeout), own, local_id="a", remote_id="b", proof=None).dpd_timeout == (
+        timeout or 45
+    )
 
 
 @pytest.mark.parametrize("version", [1, 2])

@@ -1,0 +1,201 @@
+"""PEM, as an operator gives it -> what hubgw has to know of certificates, keys and revocation lists."""
+
+import hashlib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
+from cryptography.x509.oid import NameOID
+
+from hubgw.names import Secret
+
+LEAST_RSA: Final = 2048  # bits
+DIGITS: Final = 16  # of a digest
+
+ATTRIBUTES: Final = {
+    NameOID.COUNTRY_NAME: "C",
+    NameOID.STATE_OR_PROVINCE_NAME: "ST",
+    NameOID.LOCALITY_NAME: "L",
+    NameOID.ORGANIZATION_NAME: "O",
+    NameOID.ORGANIZATIONAL_UNIT_NAME: "OU",
+    NameOID.COMMON_NAME: "CN",
+    NameOID.DOMAIN_COMPONENT: "DC",
+}
+"""What the parts of a distinguished name are called by charon."""
+
+_BLOCK: Final = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----\s[A-Za-z0-9+/=\s]+-----END \1-----", re.ASCII)
+
+
+class Unreadable(ValueError):  # noqa: N818 - what is wrong with a text, in words that hold nothing of it
+    """The text is not what it is taken for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """A certificate. Times are epoch seconds; `names` are its subject alternative names; `key_id` is the SHA-1 of its
+    public key, by which charon knows the private one."""
+
+    subject: str
+    issuer: str
+    serial: str  # hexadecimal
+    not_before: float
+    not_after: float
+    names: tuple[str, ...]
+    is_authority: bool
+    key_id: str
+    der: bytes = field(repr=False)
+
+    @property
+    def digest(self) -> str:
+        """What tells it from any other."""
+        return digest(self.der)
+
+
+@dataclass(frozen=True, slots=True)
+class RevocationList:
+    """What an authority has revoked, until `next_update` (epoch seconds)."""
+
+    issuer: str
+    next_update: float
+    serials: frozenset[str]
+    der: bytes = field(repr=False)
+
+    @property
+    def digest(self) -> str:
+        """What tells it from any other."""
+        return digest(self.der)
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What one end proves itself by, and whom it believes: a chain, its own certificate first, and its key; the
+    authorities of the others, and their revocation lists. All as PEM."""
+
+    chain: str = field(repr=False)
+    key: Secret
+    authorities: tuple[str, ...] = field(repr=False)
+    revocation_lists: tuple[str, ...] = field(default=(), repr=False)
+
+
+def digest(der: bytes) -> str:
+    """Returns the first digits of an object's SHA-256."""
+    return hashlib.sha256(der).hexdigest()[:DIGITS]
+
+
+def read_certificates(text: str) -> tuple[Certificate, ...]:
+    """Returns the certificates of a text, in its order. Raises Unreadable."""
+    return tuple(_certificate(block) for block in _blocks(text, "CERTIFICATE"))
+
+
+def read_revocation_lists(text: str) -> tuple[RevocationList, ...]:
+    """Returns the revocation lists of a text, in its order. Raises Unreadable."""
+    return tuple(_revocation_list(block) for block in _blocks(text, "X509 CRL"))
+
+
+def key_id(key: Secret) -> str:
+    """Returns the SHA-1 of a private key's public one. Raises Unreadable."""
+    try:
+        private = load_pem_private_key(key.reveal().encode(), None)
+    except TypeError:
+        raise Unreadable("the key is encrypted") from None
+    except (ValueError, UnsupportedAlgorithm):
+        raise Unreadable("is no private key in PEM") from None
+    if not isinstance(private, RSAPrivateKey | EllipticCurvePrivateKey):
+        raise Unreadable("is neither an RSA nor an ECDSA key")
+    if isinstance(private, RSAPrivateKey) and private.key_size < LEAST_RSA:
+        raise Unreadable(f"is an RSA key of {private.key_size} bits, and {LEAST_RSA} are the least")
+    return _key_id(private.public_key())
+
+
+def signed_by(issued: Certificate | RevocationList, authorities: Iterable[Certificate]) -> bool:
+    """Tells whether one of the authorities made it."""
+    return any(_signed(issued, authority) for authority in authorities if authority.subject == issued.issuer)
+
+
+def _signed(issued: Certificate | RevocationList, authority: Certificate) -> bool:
+    by = x509.load_der_x509_certificate(authority.der)
+    try:
+        if isinstance(issued, Certificate):
+            x509.load_der_x509_certificate(issued.der).verify_directly_issued_by(by)
+            return True
+        # Of the kinds of keys that a certificate may have, those that sign no list are refused by TypeError.
+        return x509.load_der_x509_crl(issued.der).is_signature_valid(by.public_key())  # type: ignore[arg-type]
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+        return False
+
+
+def _blocks(text: str, kind: str) -> list[bytes]:
+    found = list(_BLOCK.finditer(text))
+    if not found or _BLOCK.sub("", text).strip():
+        raise Unreadable(f"is no PEM of {kind}")
+    if wrong := next((block[1] for block in found if block[1] != kind), ""):
+        raise Unreadable(f"holds a {wrong}, and {kind} is expected")
+    return [block[0].encode() for block in found]
+
+
+def _certificate(block: bytes) -> Certificate:
+    try:
+        parsed = x509.load_pem_x509_certificate(block)
+        return Certificate(
+            subject=distinguished_name(parsed.subject),
+            issuer=distinguished_name(parsed.issuer),
+            serial=f"{parsed.serial_number:x}",
+            not_before=parsed.not_valid_before_utc.timestamp(),
+            not_after=parsed.not_valid_after_utc.timestamp(),
+            names=_names(parsed.extensions),
+            is_authority=_is_authority(parsed.extensions),
+            key_id=_key_id(parsed.public_key()),
+            der=parsed.public_bytes(Encoding.DER),
+        )
+    except (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension):
+        raise Unreadable("holds a certificate that cannot be read") from None
+
+
+def _revocation_list(block: bytes) -> RevocationList:
+    try:
+        parsed = x509.load_pem_x509_crl(block)
+        until = parsed.next_update_utc
+        return RevocationList(
+            issuer=distinguished_name(parsed.issuer),
+            next_update=until.timestamp() if until else 0.0,
+            serials=frozenset(f"{one.serial_number:x}" for one in parsed),
+            der=parsed.public_bytes(Encoding.DER),
+        )
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise Unreadable("holds a revocation list that cannot be read") from None
+
+
+def distinguished_name(name: x509.Name) -> str:
+    """Returns a name as charon writes it: in the order of the certificate.
+
+    >>> from cryptography.x509 import Name, NameAttribute
+    >>> distinguished_name(Name([NameAttribute(NameOID.COMMON_NAME, "branch1")]))
+    'CN=branch1'
+    """
+    return ", ".join(f"{ATTRIBUTES.get(one.oid, one.oid.dotted_string)}={one.value!s}" for one in name)
+
+
+def _names(extensions: x509.Extensions) -> tuple[str, ...]:
+    try:
+        names = extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return ()
+    kinds = (x509.IPAddress, x509.DNSName, x509.RFC822Name)
+    return tuple(str(one.value) for one in names if isinstance(one, kinds))
+
+
+def _is_authority(extensions: x509.Extensions) -> bool:
+    try:
+        return extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    except x509.ExtensionNotFound:
+        return False
+
+
+def _key_id(public: object) -> str:
+    return x509.SubjectKeyIdentifier.from_public_key(public).digest.hex()  # type: ignore[arg-type]

@@ -1,0 +1,122 @@
+"""Certificates: whole, good now, of the gateway's addresses, and only where there are any to prove oneself by."""
+
+from datetime import UTC, datetime
+from typing import Final
+
+from hubgw.pki.reading import Certificate, key_id, read_certificates, read_revocation_lists, signed_by
+from hubgw.resources.connection import VpnGateway
+from hubgw.resources.problem import STORED, Path, shown
+from hubgw.resources.report import Report, words
+from hubgw.resources.settings import Settings, SettingsProperties
+from hubgw.resources.uses import used
+
+_WHOLE: Final = {
+    "certificate": "certificate",
+    "privateKey": "private_key",
+    "certificateAuthorities": "certificate_authorities",
+}
+_OF_A_BRANCH: Final = "is what a branch has"
+_EXTEND: Final = "extend the vpnSite, or one of its links"
+_OWN: Final = (*_WHOLE, "revocationLists")
+
+
+def check_certificates(report: Report) -> None:
+    """What a gateway proves itself by is complete and fits; only IKEv2 has certificates, and only they a subject."""
+    for settings in report.inventory.settings:
+        if isinstance(report.inventory.get(settings.properties.resource), VpnGateway):
+            _check_gateway(report, settings)
+        else:
+            _check_branch(report, settings)
+    for use in used(report):
+        if use.terms.version == 1 and report.inventory.by_certificate(use.link.key):
+            message = f"IKEv1 has preshared keys alone, and the settings of {words(use.site)} say Certificate"
+            path = use.written("vpn_connection_protocol_type")
+            report.add(use.connection, path, message, shown("IKEv1"), "use IKEv2, or authentication: PSK")
+
+
+def _said(settings: Settings) -> set[str]:
+    said: dict[str, object] = settings.properties.model_dump(by_alias=True, exclude_none=True)
+    return set(said) - {"resource"}
+
+
+def _check_branch(report: Report, settings: Settings) -> None:
+    for field in (field for field in _OWN if field in _said(settings)):
+        path = ("properties", field)
+        report.add(settings, path, "is what a vpnGateway has", hint="extend the vpnGateway that the branch connects to")
+    identity = settings.properties.remote_identity or ""
+    if "=" in identity and not report.inventory.by_certificate(settings.properties.resource.key):
+        message = "a subject is proved by a certificate, and the branch has a preshared key"
+        report.add(
+            settings, ("properties", "remoteIdentity"), message, shown(identity), "add authentication: Certificate"
+        )
+
+
+def _check_gateway(report: Report, settings: Settings) -> None:
+    said, own = _said(settings), settings.properties
+    for field in sorted(said - set(_OWN)):
+        report.add(
+            settings, ("properties", field), "is what a branch has", hint="extend the vpnSite, or one of its links"
+        )
+    if missing := [field for field, name in _WHOLE.items() if getattr(own, name) is None]:
+        if said & set(_OWN):
+            message = f"a gateway's own certificate needs {' and '.join(missing)} too"
+            hint = "give all three, or none for one by hubgw's own authority"
+            report.add(settings, ("properties", min(said & set(_OWN))), message, hint=hint)
+        return
+    _check_own(report, settings, own)
+    authorities = _check_authorities(report, settings, own)
+    for index, text in enumerate(own.revocation_lists or ()):
+        path: Path = ("properties", "revocationLists", index)
+        (revoked,) = read_revocation_lists(text)
+        if not signed_by(revoked, authorities):
+            message = f"none of certificateAuthorities signed this list of {revoked.issuer}"
+            report.add(settings, path, message, hint="add the authority, or leave the list out")
+
+
+def _check_own(report: Report, settings: Settings, own: SettingsProperties) -> None:
+    leaf, *_ = read_certificates(own.certificate or "")
+    path = ("properties", "certificate")
+    if own.private_key and key_id(own.private_key) != leaf.key_id:
+        message = f"is not the key of the certificate of {leaf.subject}"
+        report.add(settings, ("properties", "privateKey"), message, hint="give the key of the first certificate")
+    if leaf.is_authority:
+        message = f"is that of an authority ({leaf.subject})"
+        report.add(settings, path, message, hint="put the gateway's own certificate first")
+    _check_times(report, settings, path, leaf)
+    gateway = settings.properties.resource.key
+    for node in report.inventory.nodes:
+        for instance in node.properties.gateway_instances:
+            address = str(instance.public_address)
+            if instance.vpn_gateway.key == gateway and address not in leaf.names:
+                message = f"does not name instance {instance.instance}, which calls itself by its publicAddress"
+                hint = f"have one made with the subject alternative name IP:{address}"
+                report.add(settings, path, f"{message} {address}", hint=hint)
+
+
+def _check_authorities(report: Report, settings: Settings, own: SettingsProperties) -> list[Certificate]:
+    authorities = []
+    for index, text in enumerate(own.certificate_authorities or ()):
+        path: Path = ("properties", "certificateAuthorities", index)
+        (authority,) = read_certificates(text)
+        authorities.append(authority)
+        if not authority.is_authority:
+            message = f"the certificate of {authority.subject} is not that of an authority (no CA bit)"
+            report.add(settings, path, message, hint="give the certificate of whoever issued those of the branches")
+        _check_times(report, settings, path, authority)
+    return authorities
+
+
+def _check_times(report: Report, settings: Settings, path: Path, one: Certificate) -> None:
+    """What is stored may have ended since, and must not keep other changes from being applied."""
+    if not report.now or report.where(settings.key, path) == STORED:
+        return
+    if report.now > one.not_after:
+        message = f"the certificate of {one.subject} ended on {_day(one.not_after)}"
+        report.add(settings, path, message, hint="have a new one made")
+    elif report.now < one.not_before:
+        message = f"the certificate of {one.subject} begins on {_day(one.not_before)}"
+        report.add(settings, path, message, hint="wait until then, or set this machine's clock")
+
+
+def _day(seconds: float) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d}"
