@@ -1,8 +1,11 @@
 """Certificates instead of preshared keys: of hubgw's own authority, and refused when they are revoked."""
 
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+import vici
 
 from tests.lab.reach import pings
 from tests.lab.test_suites import end_all
@@ -26,10 +29,13 @@ def by_certificate(lab: Lab, folder: Path) -> Iterator[None]:
     conf = conf.replace(f"id = {br2.address}\n", f"id = {br2.address}\n {own}")
     for gateway in br2.gateways:
         conf = conf.replace(f"id = {gateway}\n", f"id = {gateway}\n ca{authority}")
-    key = f"secrets {{\n private-br2 {{\n file = {folder / 'branch2.key'}\n }}\n}}\n"
     hub.apply_text(_SETTINGS)
     try:
-        br2.charon.load(conf + key)
+        br2.charon.load(conf)
+        with socket.socket(socket.AF_UNIX) as sock:
+            # swanctl takes keys from its own folder alone.
+            sock.connect(str(br2.charon.vici))
+            vici.Session(sock).load_key({"type": "any", "data": (folder / "branch2.key").read_text()})
         end_all(lab)
         hub.wait_connected("branch2/0", "branch2/1", seconds=90)
         yield
