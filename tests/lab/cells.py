@@ -31,7 +31,7 @@ class Cell:
 FACTORS: Final[tuple[tuple[str, ...], ...]] = (
     ("strongSwan", "Libreswan"),
     ("IKEv2", "IKEv1"),
-    ("preshared key",),
+    ("preshared key", "certificate"),
     ("default", "custom policy", "legacy"),
     ("hub starts", "branch starts"),
     ("no NAT", "NAT"),
@@ -42,6 +42,8 @@ def why_not(cell: Cell) -> str:
     """Returns why a combination cannot be; nothing where it can."""
     if cell.daemon == "Libreswan" and cell.ike == "IKEv1" and cell.starts == "hub starts":
         return "as responder of IKEv1, Libreswan 5.2 has one tunnel for 0.0.0.0/0 and gives up the second"
+    if cell.ike == "IKEv1" and cell.authentication == "certificate":
+        return "with IKEv1 hubgw has preshared keys alone"
     return ""
 
 

@@ -74,6 +74,13 @@ class Charon:
         path.write_text(text)
         self.swanctl("--load-all", "--clear", "--file", str(path))
 
+    def load_key(self, pem: str) -> None:
+        """Loads a private key over VICI: swanctl takes keys from its own folder alone."""
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.settimeout(20)
+            sock.connect(str(self.vici))
+            vici.Session(sock).load_key({"type": "any", "data": pem})
+
     def kill(self) -> None:
         self.node.end("charon", signal.SIGKILL)
 

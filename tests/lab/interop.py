@@ -48,6 +48,7 @@ properties:
   resource: vpnSites/branch{number}/vpnSiteLinks/link1
   remoteIdentity: {address}
   legacyAlgorithms: {legacy}
+  authentication: {authentication}
 ---
 type: vpnConnections
 name: gw1/branch{number}
@@ -70,6 +71,7 @@ class Device(ABC):
         self.number = number
         self.site = f"branch{number}"
         self.interfaces: tuple[str, str]
+        self.certificates = made.node.directory / "certificates"
 
     @abstractmethod
     def configure(self, cell: Cell) -> None:
@@ -103,6 +105,7 @@ class Device(ABC):
             key=self.branch.key,
             ike=cell.ike,
             legacy=str(cell.suite == "legacy").lower(),
+            authentication="Certificate" if cell.authentication == "certificate" else "PSK",
             policy=f"{{{policy}}}" if policy else "",
             mode="Default" if cell.starts == "hub starts" else "ResponderOnly",
         )
@@ -114,6 +117,10 @@ class Device(ABC):
     @contextmanager
     def joined(self, cell: Cell) -> Iterator[None]:
         """Configures both ends for a cell, for the time of the block; no tunnel is waited for."""
+        if cell.authentication == "certificate" and not self.certificates.exists():
+            self.certificates.mkdir()
+            words = ("--identity", self.branch.address, "--out", str(self.certificates))
+            self.lab.hub.run("pki", "issue", self.site, *words)
         self.lab.hub.apply_text(self.resources(cell))
         try:
             with self.behind(cell):
@@ -177,7 +184,11 @@ class StrongswanDevice(Device):
     def configure(self, cell: Cell) -> None:
         for instance in (0, 1):
             self.branch.charon.swanctl("--terminate", "--ike", f"i{instance}", "--force", check=False)
-        self.branch.charon.load(self.branch.conf(suite=self._SUITES[cell.ike, cell.suite]))
+        suite = self._SUITES[cell.ike, cell.suite]
+        if cell.authentication == "certificate":
+            self.branch.load_by_certificate(self.certificates, self.site, suite)
+        else:
+            self.branch.charon.load(self.branch.conf(suite=suite))
 
     def initiate(self, instance: int) -> None:
         self.branch.charon.swanctl("--initiate", "--child", f"i{instance}", "--timeout", "20", check=False)
@@ -208,13 +219,17 @@ class LibreswanDevice(Device):
         self.pluto = Libreswan(made.node)
 
     def configure(self, cell: Cell) -> None:
+        proof = "  authby=secret\n"
+        if cell.authentication == "certificate":
+            self.pluto.add_certificate(self.certificates, self.site)
+            proof = f"  authby=ecdsa\n  leftcert={self.site}\n  leftid={self.branch.address}\n  rightca=%same\n"
         connections = {
             f"i{instance}": (
                 f"  left={self.branch.address}\n"
                 f"  right={gateway}\n"
                 "  leftsubnet=0.0.0.0/0\n"
                 "  rightsubnet=0.0.0.0/0\n"
-                "  authby=secret\n"
+                f"{proof}"
                 f"  keyexchange={cell.ike.lower()}\n"
                 f"{self._SUITES.get((cell.ike, cell.suite), '')}"
                 # Two tunnels for everything, each an interface of its own, which the routes choose.

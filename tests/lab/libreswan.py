@@ -4,6 +4,11 @@ import subprocess
 from pathlib import Path
 from typing import Final
 
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.serialization import NoEncryption, load_pem_private_key
+from cryptography.hazmat.primitives.serialization.pkcs12 import serialize_key_and_certificates
+from cryptography.x509 import load_pem_x509_certificate
+
 from tests.lab.node import Node
 from tests.lab.waiting import wait_for
 
@@ -24,11 +29,6 @@ class Libreswan:
         self._conf = node.directory / "ipsec.conf"
         self._secrets = node.directory / "ipsec.secrets"
         self._loaded: list[str] = []
-
-    @property
-    def database(self) -> Path:
-        """The folder of NSS, where certificates and private keys are."""
-        return self._directory
 
     def start(self) -> None:
         self._directory.mkdir(exist_ok=True)
@@ -60,6 +60,22 @@ class Libreswan:
         for name in connections:
             self.node.run(str(_EXEC / "addconn"), "--config", str(self._conf), "--ctlsocket", socket, name)
         self._loaded = list(connections)
+
+    def add_certificate(self, folder: Path, name: str) -> None:
+        """Puts what `hubgw pki issue` wrote into NSS, under the name; what is there already stays."""
+        database = ("-d", f"sql:{self._directory}")
+        if self.node.run("certutil", "-L", *database, "-n", name, check=False).returncode == 0:
+            return
+        certificate = load_pem_x509_certificate((folder / f"{name}.pem").read_bytes())
+        key = load_pem_private_key((folder / f"{name}.key").read_bytes(), None)
+        assert isinstance(key, EllipticCurvePrivateKey)
+        bundle = folder / f"{name}.p12"
+        bundle.touch(0o600)
+        bundle.write_bytes(serialize_key_and_certificates(name.encode(), key, certificate, None, NoEncryption()))
+        self.node.run("pk12util", *database, "-i", str(bundle), "-W", "")
+        authority = ("-n", "hubgw", "-t", "CT,,", "-i", str(folder / "hubgw-ca.pem"))
+        self.node.run("certutil", "-A", *database, *authority)
+        self.whack("--rereadall")
 
     def initiate(self, name: str) -> None:
         self.whack("--name", name, "--initiate", "--asynchronous")

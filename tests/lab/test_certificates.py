@@ -1,11 +1,8 @@
 """Certificates instead of preshared keys: of hubgw's own authority, and refused when they are revoked."""
 
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-
-import vici
 
 from tests.lab.reach import pings
 from tests.lab.test_suites import end_all
@@ -24,18 +21,9 @@ def by_certificate(lab: Lab, folder: Path) -> Iterator[None]:
     """Issues a certificate to branch 2 and configures both ends by it, for the time of the block."""
     br2, hub = lab.branches["br2"], lab.hub
     hub.run("pki", "issue", "branch2", "--identity", br2.address, "--out", str(folder))
-    conf = br2.conf().partition("secrets {")[0].replace("auth = psk", "auth = pubkey")
-    own, authority = (f"cert {{\n file = {folder / file}\n }}\n" for file in ("branch2.pem", "hubgw-ca.pem"))
-    conf = conf.replace(f"id = {br2.address}\n", f"id = {br2.address}\n {own}")
-    for gateway in br2.gateways:
-        conf = conf.replace(f"id = {gateway}\n", f"id = {gateway}\n ca{authority}")
     hub.apply_text(_SETTINGS)
     try:
-        br2.charon.load(conf)
-        with socket.socket(socket.AF_UNIX) as sock:
-            # swanctl takes keys from its own folder alone.
-            sock.connect(str(br2.charon.vici))
-            vici.Session(sock).load_key({"type": "any", "data": (folder / "branch2.key").read_text()})
+        br2.load_by_certificate(folder, "branch2")
         end_all(lab)
         hub.wait_connected("branch2/0", "branch2/1", seconds=90)
         yield

@@ -101,6 +101,16 @@ class Branch:
         secret = f'secrets {{\n  ike-hub {{\n{owners}\n    secret = "{key or self.key}"\n  }}\n}}\n'
         return f"connections {{\n{connections}}}\n{secret}"
 
+    def load_by_certificate(self, folder: Path, name: str, suite: Suite = MODERN) -> None:
+        """Loads what an operator writes for a branch with a certificate; `folder` has what `hubgw pki issue` wrote."""
+        conf = self.conf(suite=suite).partition("secrets {")[0].replace("auth = psk", "auth = pubkey")
+        own, authority = (f"cert {{\n file = {folder / file}\n }}\n" for file in (f"{name}.pem", "hubgw-ca.pem"))
+        conf = conf.replace(f"id = {self.address}\n", f"id = {self.address}\n {own}")
+        for gateway in self.gateways:
+            conf = conf.replace(f"id = {gateway}\n", f"id = {gateway}\n ca{authority}")
+        self.charon.load(conf)
+        self.charon.load_key((folder / f"{name}.key").read_text())
+
 
 def site(number: int, *more: str) -> str:
     """Returns the vpnSite of a static branch of wan1, as wan1.yaml has it but with more prefixes."""
