@@ -177,6 +177,8 @@ def test_what_only_the_hub_is_to_start_the_branch_cannot(lab: Lab) -> None:
             assert tried.returncode != 0
             assert _dropped(lab) > dropped
             assert br2.charon.established() == []
+            br2.charon.swanctl("--terminate", "--ike", "i0", "--force", check=False)
+            wait_for("the branch's charon is silent", lambda: not br2.charon.sas())
             _check_exchanges(lab)
             assert pings(lab.branches["br1"].node, "10.1.0.1", "10.50.0.4"), "the others are not concerned"
         finally:
