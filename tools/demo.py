@@ -33,7 +33,8 @@ def main() -> int:
             code = machine.execute(["env", "SHOW=1", f"containerlab/{name}/smoke.sh"])
     if code == 0:
         topology = "" if name == DEFAULT else f" TOPOLOGY={name}"
-        say(f"a shell on a node: make shell{topology} NODE=hub; nodes: containerlab/{name}/README.md; the end: make down")
+        nodes = f"nodes: containerlab/{name}/README.md"
+        say(f"a shell on a node: make shell{topology} NODE=hub; {nodes}; the end: make down")
     return code
 
 
