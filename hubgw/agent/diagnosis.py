@@ -132,7 +132,9 @@ def words(fault: Fault, connection: IkeConnection) -> str:
                 hint += ", or allow legacyAlgorithms in the settings of the site"
             return f"no algorithms in common: the branch offers {received}, the hub has {configured}; {hint}"
         case Why.PROPOSALS_REFUSED:
-            offered = connection.esp_proposals if "established" in about else connection.proposals
+            proposals = connection.esp_proposals if "established" in about else connection.proposals
+            # A second key exchange comes on top of a proposal that is there without it, where charon has it at all.
+            offered = [one for one in proposals if "-ke1_" not in one]
             hint = f"give both ends one suite (ipsecPolicies here), and IKEv{connection.version}"
             return f"the branch takes none of what the hub offers ({', '.join(offered)}); {hint}"
         case Why.NO_CONNECTION:

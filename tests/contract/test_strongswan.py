@@ -232,6 +232,22 @@ def test_a_child_for_each_pair_of_traffic_selectors(daemon: Daemon) -> None:
     assert [type(op) for op in reach(daemon, [SECRET, BASED])] == [Update]
 
 
+@pytest.mark.parametrize(
+    ("listed", "hybrid"), [(("ECP_384",), False), (("ECP_384", "ML_KEM_768"), True)], ids=["without", "with ML-KEM"]
+)
+def test_a_second_key_exchange_is_offered_where_charon_has_it(
+    tmp_path: Path, listed: tuple[str, ...], hybrid: bool
+) -> None:
+    fake = FakeCharon(tmp_path / "vici")
+    fake.key_exchanges = list(listed)
+    wanted = replace(CONNECTION, proposals=("aes256gcm16-prfsha384-ecp384-ke1_mlkem768", *CONNECTION.proposals))
+    reach(fake, [SECRET, wanted])
+    loaded = [one.decode() for one in fake.connections["hgt1"]["proposals"]]
+    assert loaded == list(wanted.proposals if hybrid else CONNECTION.proposals)
+    assert reach(fake, [SECRET, wanted]) == []
+    fake.kill()
+
+
 def test_deleting_the_absent_succeeds(daemon: Daemon) -> None:
     assert apply(daemon, [Delete(CONNECTION), Delete(SECRET)]) == []
 

@@ -13,7 +13,19 @@ from vici.protocol import Message, Packet, Transport
 from hubgw.names import Secret
 from hubgw.pki.reading import key_id
 
-READS = frozenset({"version", "stats", "get-conns", "get-shared", "get-keys", "list-certs", "list-conns", "list-sas"})
+READS = frozenset(
+    {
+        "version",
+        "stats",
+        "get-algorithms",
+        "get-conns",
+        "get-shared",
+        "get-keys",
+        "list-certs",
+        "list-conns",
+        "list-sas",
+    }
+)
 
 
 class FakeCharon:
@@ -23,6 +35,7 @@ class FakeCharon:
         self.path = path
         self.requests: Counter[str] = Counter()
         self.fail_next: dict[str, str] = {}
+        self.key_exchanges = ["ECP_384", "CURVE_25519", "MODP_2048"]
         self._starts = 0
         self.start()
 
@@ -89,6 +102,8 @@ class FakeCharon:
                 return {"daemon": "charon-systemd", "version": "6.0.1"}
             case "stats":
                 return {"uptime": {"running": "1 second", "since": self._since}}
+            case "get-algorithms":
+                return {"ke": dict.fromkeys(self.key_exchanges, "openssl")}
             case "get-conns":
                 return {"conns": list(self.connections)}
             case "get-shared":

@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, replace
 from types import MappingProxyType
 from typing import Any, Final
@@ -63,10 +63,30 @@ Certificates = Mapping[str, IkeCertificate]
 """The certificates that connections refer to, by digest."""
 
 
+def key_exchanges(message: Message) -> frozenset[str]:
+    """Returns the key exchange methods that get-algorithms has, in the words of proposals: ``mlkem768``, ``ecp384``."""
+    return frozenset(name.replace("_", "").lower() for name in message.get("ke", {}))
+
+
+def offered(proposals: Iterable[str], methods: Set[str]) -> list[str]:
+    """Returns the proposals without those that have an additional key exchange (RFC 9370) of another method.
+
+    charon takes those as well, and offers what it cannot do.
+    """
+
+    def possible(proposal: str) -> bool:
+        return all(part.partition("_")[2] in methods for part in proposal.split("-") if part.startswith("ke1_"))
+
+    return [proposal for proposal in proposals if possible(proposal)]
+
+
 def encode_connection(
-    connection: IkeConnection, certificates: Certificates = MappingProxyType({})
+    connection: IkeConnection, certificates: Certificates = MappingProxyType({}), methods: Set[str] = frozenset()
 ) -> dict[str, object]:
-    """Returns what load-conn takes; the certificates that the connection refers to are among those given."""
+    """Returns what load-conn takes; the certificates that the connection refers to are among those given.
+
+    `methods` are the key exchanges that charon has.
+    """
     dpd_timeout = {"dpd_timeout": str(connection.dpd_timeout)} if connection.dpd_timeout else {}
     return {
         connection.name: {
@@ -76,7 +96,7 @@ def encode_connection(
             "remote_addrs": [connection.remote_address],
             # RFC 7383, where both ends can: fragments of IP are what firewalls drop.
             "fragmentation": "yes",
-            "proposals": list(connection.proposals),
+            "proposals": offered(connection.proposals, methods),
             "keyingtries": "1",  # attempts are the agent's to repeat
             # No value keeps duplicates away when both ends start at once, and `replace` can leave one end with two.
             "unique": "never",
@@ -92,7 +112,7 @@ def encode_connection(
                     "remote_ts": [remote],
                     "if_id_in": str(connection.if_id),
                     "if_id_out": str(connection.if_id),
-                    "esp_proposals": list(connection.esp_proposals),
+                    "esp_proposals": offered(connection.esp_proposals, methods),
                     "rekey_time": str(connection.child_rekey_time),
                     "life_time": str(connection.child_life_time),
                     "rekey_bytes": str(connection.child_rekey_bytes),

@@ -157,7 +157,9 @@ class StrongswanDriver:
 
     def _apply(self, session: Session, ops: Sequence[Op]) -> list[OpError]:
         certificates = {obj.digest: obj for obj in self._credentials if isinstance(obj, IkeCertificate)}
-        requests = [_requests(op, certificates) for op in ops]
+        loads = any(not isinstance(op, Delete) and isinstance(op.new, IkeConnection) for op in ops)
+        methods = codec.key_exchanges(session.get_algorithms()) if loads else frozenset()
+        requests = [_requests(op, certificates, methods) for op in ops]
         answers = iter(session.refusals([request for of_op in requests for request in of_op]))
         errors = []
         for op, of_op in zip(ops, requests, strict=True):
@@ -187,7 +189,7 @@ class StrongswanDriver:
         shared = session.get_shared()
         others = codec.private_keys(session.get_keys()) - keys or codec.foreign_secrets(shared)
         if not others:
-            again = [request for obj in self._credentials for request in _requests(Create(obj), {})]
+            again = [request for obj in self._credentials for request in _requests(Create(obj), {}, frozenset())]
             session.refusals([("clear-creds", {}), *again])
 
 
@@ -204,7 +206,7 @@ def _seen(kind: str, id_: str) -> Object:
     return IkeKey(id_, Secret("")) if kind == "key" else IkeCertificate(id_, "", b"", kind == "revocation list")
 
 
-def _requests(op: Op, certificates: codec.Certificates) -> list[Request]:
+def _requests(op: Op, certificates: codec.Certificates, methods: Set[str]) -> list[Request]:
     """Returns what an operation asks of charon; of what changes its ends, or goes, the SAs go too."""
     match op:
         case Create(IkeKey() as new):
@@ -220,10 +222,10 @@ def _requests(op: Op, certificates: codec.Certificates) -> list[Request]:
         case Create(IkeSecret() as new) | Update(_, IkeSecret() as new):
             return [("load-shared", codec.encode_secret(new))]
         case Create(IkeConnection() as new):
-            return [("load-conn", codec.encode_connection(new, certificates))]
+            return [("load-conn", codec.encode_connection(new, certificates, methods))]
         case Update(IkeConnection() as old, IkeConnection() as new):
             ends = [_end(new.name)] if codec.other_ends(old, new) else _end_children(old, new)
-            return [("load-conn", codec.encode_connection(new, certificates)), *ends]
+            return [("load-conn", codec.encode_connection(new, certificates, methods)), *ends]
         case Delete(IkeConnection(name)):
             return [("unload-conn", {"name": name}), _end(name)]
         case Delete(IkeSecret(id_)):
