@@ -19,6 +19,7 @@ from hubgw.agent.certificates import Certificates
 from hubgw.agent.desired import Compiler
 from hubgw.agent.diagnosis import Diagnosis
 from hubgw.agent.dialler import Dialler
+from hubgw.agent.expiry import Expiry
 from hubgw.agent.http import GROUP, SocketError, serve
 from hubgw.agent.hub import Hub
 from hubgw.agent.journal import Journal
@@ -45,6 +46,7 @@ PASS_EVERY = 30.0  # seconds: what no event tells is found by then
 FIRST_RETRY = 1.0
 FIRST_LISTEN = 0.1
 LONGEST_RETRY = 30.0
+EXPIRY_EVERY = 60.0  # seconds: a certificate that is applied with few days left is told soon
 POLL = 1.0  # seconds: charon tells nobody that a connection was unloaded
 
 
@@ -127,6 +129,7 @@ class Agent:
         self._pause = 0.0
         self._retry = Backoff(FIRST_RETRY, LONGEST_RETRY)
         self._listening = Backoff(FIRST_LISTEN, LONGEST_RETRY)
+        self._expiry = Expiry(self._reconciler, certificates, self._journal)
         self._faults: dict[str, str] = {}  # the last of each step
         self.monitor = drivers.netlink.monitor(nftables_codec.TABLE)
         settle = self._triggers.settle
@@ -147,6 +150,7 @@ class Agent:
             self._dial,
             self._names,
             self._bgp,
+            self._expire,
         ]
         async with asyncio.TaskGroup() as group:
             running = [group.create_task(self._repeat(step)) for step in steps]
@@ -237,6 +241,11 @@ class Agent:
         """What the names of branches lead to, of tunnels that are down."""
         await asyncio.sleep(POLL)
         await self._resolver.round()
+
+    async def _expire(self) -> None:
+        """Certificates that end soon."""
+        await asyncio.sleep(EXPIRY_EVERY)
+        self._expiry.round()
 
     async def _bgp(self) -> None:
         """What BGP peers tell, and which sessions there are."""

@@ -9,6 +9,7 @@ from hubgw.agent import bgp_status, edit
 from hubgw.agent.certificates import Certificates
 from hubgw.agent.desired import Compiler, Desired
 from hubgw.agent.edit import Edit
+from hubgw.agent.expiry import certificate_statuses
 from hubgw.agent.journal import Journal
 from hubgw.agent.metrics import exposition
 from hubgw.agent.observed import resource_statuses, route_statuses, tunnel_statuses
@@ -158,6 +159,7 @@ class Hub:
                 *route_statuses(desired.plan, seen),
                 *bgp_status.learned_routes(desired.plan, self._reconciler.routing, learned, seen),
             ),
+            certificates=certificate_statuses(desired, self._certificates, counters.time),
         )
 
     async def bgp_peers(self, of: str) -> Sequence[BgpPeerStatus]:
@@ -187,11 +189,13 @@ class Hub:
 
     async def metrics(self) -> bytes:
         """See `Service.metrics`."""
-        plan = (await self._desired()).plan
+        desired = await self._desired()
         counters = await self._reconciler.counters()
         with suppress(DriverError):
             await self._reconciler.follow()
-        return exposition(tunnel_statuses(plan, self._reconciler.state, counters), await self.bgp_peers(""))
+        tunnels = tunnel_statuses(desired.plan, self._reconciler.state, counters)
+        certificates = certificate_statuses(desired, self._certificates, counters.time)
+        return exposition(tunnels, await self.bgp_peers(""), certificates)
 
     async def events(self, limit: int) -> Sequence[Event]:
         """See `Service.events`."""

@@ -1,4 +1,4 @@
-"""Tunnels and BGP sessions -> what Prometheus reads, named after what Azure publishes of its gateways. Pure."""
+"""Tunnels, BGP sessions, certificates -> what Prometheus reads, named after what Azure publishes of gateways. Pure."""
 
 from collections.abc import Iterable
 
@@ -6,16 +6,19 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from hubgw.agent.references import name_of
-from hubgw.agent.service import BgpPeerStatus, Connection, TunnelStatus
+from hubgw.agent.service import BgpPeerStatus, CertificateStatus, Connection, TunnelStatus, Validity
 
 _TUNNEL = ("connection", "link", "instance")
 _PEER = ("connection", "peer", "instance")
+_CERTIFICATE = ("kind", "name", "subject", "serial")
 
 
-def exposition(tunnels: Iterable[TunnelStatus], peers: Iterable[BgpPeerStatus]) -> bytes:
+def exposition(
+    tunnels: Iterable[TunnelStatus], peers: Iterable[BgpPeerStatus], certificates: Iterable[CertificateStatus]
+) -> bytes:
     """Returns all metrics in Prometheus' text format."""
     registry = CollectorRegistry()
-    registry.register(_Collected([*_tunnels(list(tunnels)), *_peers(list(peers))]))
+    registry.register(_Collected([*_tunnels(list(tunnels)), *_peers(list(peers)), _expiry(certificates)]))
     return generate_latest(registry)
 
 
@@ -98,3 +101,20 @@ def _peers(peers: list[BgpPeerStatus]) -> Iterable[Metric]:
         ):
             counters[name].add_metric(labels, value)
     return [status, *gauges.values(), *counters.values()]
+
+
+def _expiry(certificates: Iterable[CertificateStatus]) -> Metric:
+    """Of what is revoked or replaced nobody has to be warned."""
+    expiry = GaugeMetricFamily(
+        "hubgw_certificate_expiry_seconds",
+        "Epoch seconds at which the certificate ends, or the revocation list is due for its next update",
+        labels=_CERTIFICATE,
+    )
+    ends = {
+        (one.kind, one.name, one.subject, one.serial): one.until
+        for one in certificates
+        if one.until is not None and one.state not in {Validity.REVOKED, Validity.REPLACED}
+    }
+    for labels, until in ends.items():
+        expiry.add_metric(labels, until)
+    return expiry

@@ -32,6 +32,17 @@ class Connection(StrEnum):
     NOT_CONNECTED = "NotConnected"
 
 
+class Validity(StrEnum):
+    """How a certificate, or a revocation list, stands. Replaced: its holder has been issued another since."""
+
+    NOT_YET = "NotYetValid"
+    VALID = "Valid"
+    EXPIRES = "Expires"
+    EXPIRED = "Expired"
+    REPLACED = "Replaced"
+    REVOKED = "Revoked"
+
+
 class Refusal(StrEnum):
     """Why nothing was changed."""
 
@@ -204,6 +215,25 @@ class Issued:
     revoked: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class CertificateStatus:
+    """A certificate, or a revocation list, and until when (epoch seconds) it is good; None is for ever.
+
+    `kind` is gateway, authority, branch or revocationList. `name` is the gateway's, the branch's, or hubgw for its own
+    authority; `id` is the gateway's full id, or empty. `serial` is hexadecimal; a list has none.
+    """
+
+    kind: str
+    name: str
+    id: str
+    subject: str
+    issuer: str
+    serial: str
+    until: float | None
+    days_left: int | None
+    state: Validity
+
+
 class BgpRoutes(StrEnum):
     """Which routes of BGP peers."""
 
@@ -225,6 +255,7 @@ class Status:
     resources: tuple[ResourceStatus, ...]
     tunnels: tuple[TunnelStatus, ...]
     routes: tuple[RouteStatus, ...]
+    certificates: tuple[CertificateStatus, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,8 @@ from hubgw.cli.output import as_json, line, moment, pairs, table
 def command(*, kind: str, name: str | None, of: str | None, show_key: bool, as_json_: bool, socket: str | None) -> None:
     """Tell what there is, as a table or one in full.
 
-    Tunnels and routes can be asked for by whose they are too: by the name of a connection, site or hub.
+    Tunnels and routes can be asked for by whose they are too: by the name of a connection, site or hub; certificates
+    by that of a gateway or a branch, or by serial.
 
     BGP: hubgw show bgp peers|learned|advertised|refused, and then the name of a connection, site or hub, or a peer's
     address.
@@ -70,7 +71,7 @@ def _cell(name: str, value: object) -> str:
     match value:
         case None:
             return ""
-        case float() if name == "since":
+        case float() if name in {"since", "until"}:
             return moment(value)
         case list():
             return " ".join(map(str, value))

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from hubgw.agent.references import is_named, name_of, parent_of, references_of, words
 from hubgw.cli.kinds import TYPES
-from hubgw.cli.output import age, few, size
+from hubgw.cli.output import age, few, moment, size
 
 Thing = dict[str, Any]
 
@@ -21,6 +21,7 @@ class Status:
         self.time: float = answer["time"]
         self.tunnels: list[Thing] = answer["tunnels"]
         self.routes: list[Thing] = answer["routes"]
+        self.certificates: list[Thing] = answer["certificates"]
         self.of_type: dict[str, list[Thing]] = defaultdict(list)
         self.children: dict[str, list[Thing]] = defaultdict(list)
         self.tunnels_of: dict[str, list[Thing]] = defaultdict(list)
@@ -53,6 +54,8 @@ def select(status: Status, kind: str, name: str | None) -> list[Thing]:
         return [one for one in status.tunnels if not name or _owned(name, one, ("connection", "site"))]
     if kind == "route":
         return [one for one in status.routes if not name or _owned(name, one, ("hub", "origin"))]
+    if kind == "certificate":
+        return [one for one in status.certificates if not name or _owned(name, one, ("id",))]
     kinds = ("connection", "vnet-connection") if kind == "connection" else (kind,)
     of_kind = [one for each in kinds for one in status.of_type[TYPES[each].lower()]]
     return [one for one in of_kind if not name or is_named(name, one["id"])]
@@ -63,7 +66,7 @@ def _type(one: Thing) -> str:
 
 
 def _owned(name: str, one: Thing, owners: Sequence[str]) -> bool:
-    own = {str(one.get(part, "")).lower() for part in ("name", "prefix", "vrf")}
+    own = {str(one.get(part, "")).lower() for part in ("name", "prefix", "vrf", "serial")}
     return name.lower() in own or any(is_named(name, one[owner]) for owner in owners if one[owner])
 
 
@@ -185,6 +188,19 @@ def _route(_: Status, one: Thing) -> list[str]:
     ]
 
 
+def _certificate(_: Status, one: Thing) -> list[str]:
+    return [
+        one["name"],
+        one["kind"],
+        one["subject"],
+        one["issuer"],
+        one["serial"],
+        "" if one["until"] is None else moment(one["until"]),
+        "" if one["daysLeft"] is None else str(one["daysLeft"]),
+        one["state"],
+    ]
+
+
 def _property(one: Thing, name: str) -> Any:
     return one["body"].get("properties", {}).get(name)
 
@@ -207,5 +223,9 @@ VIEWS: Final = {
     "tunnel": View(("NAME", "CONNECTION", "LINK", "I", "REMOTE", "STATE", "SINCE", "IN", "OUT", "LAST ERROR"), _tunnel),
     "route": View(("HUB", "PREFIX", "VIA", "TUNNELS", "ORIGIN", "AS PATH"), _route),
     "vnet": View(("NAME", "REGION", "PREFIXES", "HUB", "STATE"), _vnet),
+    "certificate": View(
+        ("NAME", "KIND", "SUBJECT", "ISSUER", "SERIAL", "UNTIL", "DAYS LEFT", "STATE"),
+        _certificate,
+    ),
 }
 """The kinds of `hubgw show`, in the order that its help lists them."""

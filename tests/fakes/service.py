@@ -1,7 +1,7 @@
 """An agent without a machine: answers what a test puts in, and remembers what it was asked."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from hubgw.agent.metrics import exposition
@@ -10,6 +10,7 @@ from hubgw.agent.service import (
     BgpPeerStatus,
     BgpRoutes,
     BgpRouteStatus,
+    CertificateStatus,
     Connection,
     Event,
     Issued,
@@ -22,6 +23,7 @@ from hubgw.agent.service import (
     Sources,
     Status,
     TunnelStatus,
+    Validity,
 )
 
 HEAD: Final = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/hubgw/providers"
@@ -45,6 +47,25 @@ def resource(
     """Makes a resource as the agent tells it."""
     head = {"id": id_of(path), "name": path.rpartition("/")[2]} | ({"location": location} if location else {})
     return ResourceStatus(id_of(path), {**head, "properties": properties}, state, reason, connection)
+
+
+def certificate(
+    kind: str, name: str, serial: str, days: int, state: Validity, *, owner: str = "", subject: str = ""
+) -> CertificateStatus:
+    """Makes a certificate of hubgw's own authority as the agent tells it."""
+    issuer, until = "O=hubgw, CN=hubgw authority", NOW + days * 86_400
+    return CertificateStatus(kind, name, owner, subject or f"O=hubgw, CN={name}", issuer, serial, until, days, state)
+
+
+CERTIFICATES: Final = (
+    certificate("authority", "hubgw", "1a", 3649, Validity.VALID, subject="O=hubgw, CN=hubgw authority"),
+    certificate("gateway", "gw1", "1b", 12, Validity.EXPIRES, owner=id_of("vpnGateways/gw1")),
+    CertificateStatus(
+        "revocationList", "gw1", id_of("vpnGateways/gw1"), "CN=ca", "CN=ca", "", None, None, Validity.VALID
+    ),
+    certificate("branch", "branch1.example.com", "1c", -1, Validity.EXPIRED),
+    certificate("branch", "branch2.example.com", "1d", 300, Validity.REVOKED),
+)
 
 
 def two_branches() -> Status:
@@ -140,7 +161,7 @@ def two_branches() -> Status:
         RouteStatus(10_000_001, "hgv1", hub_id, "10.50.0.0/24", "on link, eth1", (), id_of("virtualNetworks/vnet1")),
         RouteStatus(10_000_002, "hgv2", id_of("virtualHubs/hub2"), "10.1.0.0/24", "unreachable"),
     )
-    return Status(NOW, 7, "6.0.1", resources, tunnels, routes)
+    return Status(NOW, 7, "6.0.1", resources, tunnels, routes, CERTIFICATES)
 
 
 def bgp_peer(branch: int, instance: int, state: str, reason: str = "") -> BgpPeerStatus:
@@ -237,7 +258,7 @@ class FakeService:
             made = ResourceStatus(resource_id, {"id": resource_id, **body}, Provisioning.UPDATING)
             old = self.answer
             everything = (*old.resources, made)
-            self.answer = Status(old.time, old.generation + 1, old.charon, everything, old.tunnels, old.routes)
+            self.answer = replace(old, generation=old.generation + 1, resources=everything)
         return not known
 
     async def delete(
@@ -296,7 +317,7 @@ class FakeService:
 
     async def metrics(self) -> bytes:
         self._called("metrics")
-        return exposition(self.answer.tunnels, PEERS)
+        return exposition(self.answer.tunnels, PEERS, self.answer.certificates)
 
     async def events(self, limit: int) -> Sequence[Event]:
         self._called("events", limit=limit)
