@@ -22,6 +22,7 @@ STRANGERS_EVERY: Final = 10.0  # seconds from one stranger that is told to the n
 _LEGACY: Final = re.compile(r"SHA1|3DES|MODP_1024\b")
 
 _IDENTITY: Final = "set its own identity, or remoteIdentity in the settings of the link"
+_ANOTHER: Final = "give the branch another (hubgw pki issue)"
 _KEY: Final = "give both ends the same (hubgw show connection --show-key)"
 
 
@@ -146,6 +147,12 @@ def words(fault: Fault, connection: IkeConnection) -> str:
             return f"the branch that answers does not call itself {connection.remote_id}; {_IDENTITY}"
         case Why.WRONG_KEY:
             return f"the branch has another preshared key; {_KEY}"
+        case Why.CERTIFICATE | Why.OTHER_AUTHORITY:
+            return _certificate(fault, connection)
+        case Why.AUTHENTICATION_REFUSED if connection.certificate:
+            hint = "its log says which; give it the hub's authority (hubgw pki ca), and the hub's identity"
+            said = "does not believe the hub's certificate, or knows no hub called"
+            return f"the branch {said} {connection.local_id}; {hint}"
         case Why.AUTHENTICATION_REFUSED:
             hint = "its log says which; give both ends one sharedKey, and the branch the hub's identity"
             return f"the branch has another preshared key, or knows no hub called {connection.local_id}; {hint}"
@@ -181,3 +188,21 @@ def _identity(identity: str, called: str, connection: IkeConnection) -> str:
         hint = "give the branch that for the identity of its peer"
         return f"the branch takes the hub for {called}, and it is {connection.local_id}; {hint}"
     return f"the branch calls itself {identity or 'nothing'}, and is {connection.remote_id} here; {_IDENTITY}"
+
+
+def _certificate(fault: Fault, connection: IkeConnection) -> str:
+    """The most certain of what charon said of a certificate; of one with other names it says that it found none."""
+    match fault.details:
+        case {"revoked": revoked}:
+            return f"the branch's certificate was revoked on {revoked}; {_ANOTHER}"
+        case {"validity": validity}:
+            return (
+                f"the branch's certificate, or its authority's, has ended or is not yet good ({validity}); {_ANOTHER}"
+            )
+        case {"unbelieved": subject}:
+            hint = f"{_ANOTHER}, or add its authority to certificateAuthorities in the settings of the gateway"
+            return f"the branch's certificate ({subject}) is of an authority that the hub does not know; {hint}"
+    if fault.why is Why.OTHER_AUTHORITY:
+        return f"the branch's certificate is of no authority that the hub has for this connection; {_ANOTHER}"
+    hint = "give it one that names that (hubgw pki issue --identity), or set remoteIdentity in the settings of the link"
+    return f"the branch shows no certificate that names it {connection.remote_id}, which it is here; {hint}"

@@ -27,6 +27,8 @@ class Why(Enum):
     OTHER_IDENTITY = auto()  # the branch that answers calls itself something else
     WRONG_KEY = auto()  # the branch proves another key
     AUTHENTICATION_REFUSED = auto()  # the branch does not believe the hub, or does not know it
+    CERTIFICATE = auto()  # none that the branch shows is believed; details say why
+    OTHER_AUTHORITY = auto()  # the branch's is of an authority that the hub has for others
     UNREADABLE = auto()  # IKEv1: what was encrypted with a key from the preshared one cannot be read
     SELECTORS = auto()  # the branch asks for traffic that the hub's selectors leave out
     SELECTORS_REFUSED = auto()  # and the other way around
@@ -56,6 +58,11 @@ _NOTED: Final = (
     re.compile(r"configured proposals: (?P<configured>.+)"),
     # IKEv1's has no identity that the hub is called by.
     re.compile(r"looking for .*peer configs matching [0-9.]+(?:\[(?P<called>.*)\])?\.\.\.[0-9.]+\[(?P<identity>.*)\]"),
+    re.compile(r"(?:subject|issuer) certificate invalid \((?P<validity>valid from .+)\)"),
+    re.compile(r"certificate was revoked on (?P<revoked>.+), reason: "),
+    re.compile(
+        r' *(?:no issuer certificate found for|self-signed certificate) "(?P<unbelieved>.*)"(?: is not trusted)?'
+    ),
     re.compile(r"IKE_SA \S+ (?P<established>established) between"),
 )
 _REASONS: Final = (
@@ -66,6 +73,8 @@ _REASONS: Final = (
     (Why.OTHER_IDENTITY, re.compile(r"constraint check failed: identity '.*' required")),
     (Why.WRONG_KEY, re.compile(r"tried \d+ shared keys? for '.*' - '.*', but MAC mismatched")),
     (Why.AUTHENTICATION_REFUSED, re.compile(r"received AUTHENTICATION_FAILED (?:notify|error)")),
+    (Why.CERTIFICATE, re.compile(r"no trusted \S+ public key found for '(?P<identity>.*)'")),
+    (Why.OTHER_AUTHORITY, re.compile(r"constraint check failed: peer not authenticated by CA '(?P<authority>.*)'")),
     (Why.UNREADABLE, re.compile(r"message parsing failed")),
     (Why.SELECTORS, re.compile(r"traffic selectors (?P<wanted>.+) unacceptable|no matching CHILD_SA config found")),
     (Why.SELECTORS_REFUSED, re.compile(r"received (?:TS_UNACCEPTABLE|INVALID_ID_INFORMATION) (?:notify|error)")),

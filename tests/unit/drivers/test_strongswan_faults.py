@@ -17,6 +17,10 @@ PROPOSED = "received proposals: ESP:AES_CBC_256/HMAC_SHA2_256_128/NO_EXT_SEQ"
 MATCHING = "looking for peer configs matching 198.51.100.10[{}]...192.0.2.6[{}]"
 HERE = "hubgw show connection --show-key"
 LINK = "set its own identity, or remoteIdentity in the settings of the link"
+ANOTHER = "give the branch another (hubgw pki issue)"
+SUBJECT = "O=Example, CN=branch1"
+NO_KEY = "no trusted ECDSA public key found for '192.0.2.6'"
+VALIDITY = "valid from Nov 01 00:00:00 2026 to Nov 28 00:00:00 2026"
 SUITE = "give both ends one suite (ipsecPolicies here)"
 
 CASES: list[tuple[list[tuple[str, str]], Why, str]] = [
@@ -96,6 +100,43 @@ CASES: list[tuple[list[tuple[str, str]], Why, str]] = [
         "ends one sharedKey, and the branch the hub's identity",
     ),
     (
+        [
+            ("hgt3", f'no issuer certificate found for "{SUBJECT}"'),
+            ("hgt3", '  issuer is "CN=other"'),
+            ("hgt3", NO_KEY),
+        ],
+        Why.CERTIFICATE,
+        f"the branch's certificate ({SUBJECT}) is of an authority that the hub does not know; {ANOTHER}, or add its "
+        "authority to certificateAuthorities in the settings of the gateway",
+    ),
+    (
+        [("hgt3", f'  self-signed certificate "{SUBJECT}" is not trusted'), ("hgt3", NO_KEY)],
+        Why.CERTIFICATE,
+        f"the branch's certificate ({SUBJECT}) is of an authority that the hub does not know; {ANOTHER}, or add its "
+        "authority to certificateAuthorities in the settings of the gateway",
+    ),
+    (
+        [("hgt3", f"subject certificate invalid ({VALIDITY})"), ("hgt3", NO_KEY)],
+        Why.CERTIFICATE,
+        f"the branch's certificate, or its authority's, has ended or is not yet good ({VALIDITY}); {ANOTHER}",
+    ),
+    (
+        [("hgt3", "certificate was revoked on Nov 29 14:00:00 UTC 2026, reason: unspecified"), ("hgt3", NO_KEY)],
+        Why.CERTIFICATE,
+        f"the branch's certificate was revoked on Nov 29 14:00:00 UTC 2026; {ANOTHER}",
+    ),
+    (
+        [("hgt3", NO_KEY)],
+        Why.CERTIFICATE,
+        "the branch shows no certificate that names it 192.0.2.6, which it is here; give it one that names that (hubgw "
+        "pki issue --identity), or set remoteIdentity in the settings of the link",
+    ),
+    (
+        [("hgt3", "constraint check failed: peer not authenticated by CA 'O=Example, CN=ca'")],
+        Why.OTHER_AUTHORITY,
+        f"the branch's certificate is of no authority that the hub has for this connection; {ANOTHER}",
+    ),
+    (
         [("", MAIN), ("", "could not decrypt payloads"), ("", "message parsing failed")],
         Why.UNREADABLE,
         f"what the branch encrypts cannot be read, as with another preshared key; give both ends the same ({HERE})",
@@ -143,6 +184,15 @@ def test_each_failure_in_words(lines: list[tuple[str, str]], why: Why, text: str
     assert (fault.why, fault.connection or fault.address) == (why, lines[-1][0] or "192.0.2.6")
     version = 1 if why is Why.UNREADABLE else 2
     assert words(fault, replace(CONNECTION, version=version)) == text
+
+
+def test_who_refuses_a_certificate_is_not_told_of_preshared_keys() -> None:
+    (fault,) = hear(Faults(), [("hgt3", "received AUTHENTICATION_FAILED notify error")])
+    said = words(fault, replace(CONNECTION, certificate="0123456789abcdef"))
+    assert said == (
+        "the branch does not believe the hub's certificate, or knows no hub called 198.51.100.10; its log says which; "
+        "give it the hub's authority (hubgw pki ca), and the hub's identity"
+    )
 
 
 def test_every_failure_has_a_case() -> None:
