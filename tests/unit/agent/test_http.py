@@ -384,6 +384,7 @@ def test_who_may() -> None:
         with served(FakeService(applied=Applied(1)), path, GROUP):
             status = [str(path), "GET", "/hubgw/status", ""]
             keys = [str(path), "POST", "/hubgw/keys", '{"connection": "branch1"}']
+            issue = [str(path), "POST", "/hubgw/pki/issue", "{}"]
             assert "PermissionError" in _as_another(status, NOBODY, [])
             # Were the mode lost, the kernel's word on who asks would still hold.
             path.chmod(0o666)
@@ -399,6 +400,29 @@ def test_who_may() -> None:
             shown = _as_another(keys, GROUP, [])
             assert shown.startswith("403 ")
             assert "the-key" not in shown
+            refused = _as_another(issue, GROUP, [])
+            assert refused.startswith("403 ") and "certificates are issued for root alone" in refused
+
+
+def test_certificates_are_issued_listed_and_revoked(path: Path, service: FakeService) -> None:
+    asked = {"request": "csr", "name": "branch1.example.com", "names": ["192.0.2.2"], "days": 30}
+    status, body = ask(path, "POST", "/hubgw/pki/issue", asked)
+    assert (status, set(body)) == (200, {"issued", "certificate", "authority"})
+    assert service.calls[-1][0] == "issue" and service.calls[-1][1].items() >= asked.items()
+    status, listed = ask(path, "GET", "/hubgw/pki")
+    assert (status, listed) == (200, {"authority": body["authority"], "issued": [body["issued"]]})
+    status, revoked = ask(path, "POST", "/hubgw/pki/revoke", {"name": "branch1.example.com"})
+    assert (status, revoked) == (200, {"revoked": [body["issued"]]})
+    assert service.calls[-1][1]["name"] == "branch1.example.com"
+
+
+@pytest.mark.parametrize("left_out", ["request", "name", "names", "days"])
+def test_a_request_of_a_certificate_is_whole(path: Path, service: FakeService, left_out: str) -> None:
+    asked = {"request": "csr", "name": "branch1", "names": ["192.0.2.2"], "days": 30}
+    for body in ({key: value for key, value in asked.items() if key != left_out}, asked | {left_out: None}):
+        status, answer = ask(path, "POST", "/hubgw/pki/issue", body)
+        assert (status, service.calls) == (422, [])
+        assert "expected {request, name, names, days}" in json.dumps(answer)
 
 
 def test_bgp_peers_and_routes(path: Path, service: FakeService) -> None:

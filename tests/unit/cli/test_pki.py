@@ -1,0 +1,109 @@
+"""`hubgw pki` against the agent's own authority on a real socket: files, their modes, and no key that leaves them."""
+
+import logging
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hubgw.cli.__main__ import run
+from hubgw.names import Secret
+from hubgw.pki.authority import new_key, request
+from hubgw.pki.reading import key_id, read_certificates, signed_by
+from tests.fakes.served import served
+from tests.unit.agent.rig import Rig
+from tests.unit.cli.ended import Ended, Hubgw
+
+NAME = "branch1.example.com"
+
+
+@pytest.fixture
+def hubgw(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Hubgw]:
+    rig = Rig(tmp_path)
+    monkeypatch.setenv("HUBGW_SOCKET", str(tmp_path / "agent.sock"))
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    # The agent answers from this process, and other tests have left it handlers whose streams are closed.
+    monkeypatch.setattr(logging, "raiseExceptions", False)
+
+    def run_(*arguments: str) -> Ended:
+        code = run(arguments)
+        return Ended(code, *capsys.readouterr())
+
+    with served(rig.hub, tmp_path / "agent.sock"):
+        yield run_
+    rig.store.close()
+
+
+def _here() -> set[str]:
+    return {path.name for path in Path().iterdir()}
+
+
+def test_issue_writes_a_certificate_its_key_and_the_authority(hubgw: Hubgw, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    ended = hubgw("pki", "issue", NAME, "--identity", "192.0.2.2", "--identity", NAME, "--days", "30")
+    assert (ended.code, ended.err) == (0, "")
+    assert _here() == {f"{NAME}.pem", f"{NAME}.key", "hubgw-ca.pem"}
+    (own,) = read_certificates(Path(f"{NAME}.pem").read_text())
+    key = Secret(Path(f"{NAME}.key").read_text())
+    assert (own.names, own.key_id) == (("192.0.2.2", NAME), key_id(key))
+    assert signed_by(own, read_certificates(Path("hubgw-ca.pem").read_text()))
+    assert stat.S_IMODE(Path(f"{NAME}.key").stat().st_mode) == 0o600
+    assert own.serial in ended.out
+    assert hubgw("pki", "ca").out == Path("hubgw-ca.pem").read_text()
+    told = [ended.out, hubgw("pki", "list").out, hubgw("show", "certificate", "--json").out, hubgw("events").out]
+    lines = key.reveal().splitlines()[1:-1]
+    assert not any(line in text for line in lines for text in (*told, caplog.text))
+    assert not any("PRIVATE KEY" in text for text in (*told, caplog.text))
+
+
+def test_with_a_request_of_the_branch_no_key_is_made(hubgw: Hubgw) -> None:
+    key = new_key()
+    Path("asked.csr").write_text(request(key, NAME))
+    assert hubgw("pki", "issue", NAME, "--csr", "asked.csr").code == 0
+    assert _here() == {"asked.csr", f"{NAME}.pem", "hubgw-ca.pem"}
+    (own,) = read_certificates(Path(f"{NAME}.pem").read_text())
+    assert (own.names, own.key_id) == ((NAME,), key_id(key))
+
+
+def test_a_refusal_leaves_no_file(hubgw: Hubgw) -> None:
+    ended = hubgw("pki", "issue", NAME, "--identity", "*", "--days", "0")
+    assert (ended.code, ended.out) == (1, "")
+    assert "identity: expected an IPv4 address, a host name or user@host, got '*'" in ended.err
+    assert "days: expected 1 to 3650, got 0" in ended.err
+    assert _here() == set()
+
+
+def test_a_key_that_is_there_is_left_alone(hubgw: Hubgw) -> None:
+    Path(f"{NAME}.key").write_text("in use")
+    ended = hubgw("pki", "issue", NAME)
+    assert (ended.code, Path(f"{NAME}.key").read_text()) == (2, "in use")
+    assert _here() == {f"{NAME}.key"}
+    assert "move it away, or name another folder with --out" in ended.err
+
+
+@pytest.mark.parametrize("name", ["../branch1", ".branch1", "/etc/branch1"])
+def test_a_name_leads_to_no_other_folder(hubgw: Hubgw, name: str) -> None:
+    ended = hubgw("pki", "issue", name)
+    assert (ended.code, _here()) == (2, set())
+    assert f"{name}: is no name of a branch" in ended.err
+
+
+def test_what_is_no_request_is_said_so(hubgw: Hubgw) -> None:
+    assert "is it the request that was meant?" in hubgw("pki", "issue", NAME, "--csr", "missing.csr").err
+    Path("bad.csr").write_text("nothing")
+    ended = hubgw("pki", "issue", NAME, "--csr", "bad.csr")
+    assert (ended.code, _here()) == (1, {"bad.csr"})
+    assert "request: is no certificate request in PEM" in ended.err
+
+
+def test_revoke_by_name_and_by_serial(hubgw: Hubgw) -> None:
+    hubgw("pki", "issue", NAME)
+    (own,) = read_certificates(Path(f"{NAME}.pem").read_text())
+    ended = hubgw("pki", "revoke", NAME, "--yes")
+    assert (ended.code, ended.out) == (0, f"O=hubgw, CN={NAME}, serial {own.serial}: revoked\n")
+    listed = hubgw("pki", "list").out.splitlines()
+    assert len(listed) == 2 and listed[1].split()[:3] == [NAME, NAME, own.serial] and not listed[1].endswith("-")
+    again = hubgw("pki", "revoke", own.serial, "--yes")
+    assert again.code == 4 and "no certificate in force has this name or serial" in again.err
