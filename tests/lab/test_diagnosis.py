@@ -18,7 +18,7 @@ _BY_THE_BRANCH = {
     "IKEv1 key": (1, "what the branch encrypts cannot be read, as with another preshared key; "),
     "IKEv1 aggressive": (1, "the branch uses aggressive mode, which lets anybody guess at the preshared key; "),
 }
-_SLOW = {"hub", "version", "IKEv1 aggressive"}
+_SLOW = {"hub", "version", "IKEv1 aggressive", "IKEv1 key"}
 _WRONG = "wrong-key-that-nobody-may-read"
 _V1 = CASES["IKEv1, hubgw's own choice"]
 _V2 = CASES["IKEv2, hubgw's own choice"]

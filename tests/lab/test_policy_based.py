@@ -72,7 +72,13 @@ def _complete(lab: Lab) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("version", "mode"), [(2, "Default"), (1, "Default"), (2, "ResponderOnly"), (1, "ResponderOnly")]
+    ("version", "mode"),
+    [
+        (2, "Default"),
+        pytest.param(1, "Default", marks=pytest.mark.slow),
+        pytest.param(2, "ResponderOnly", marks=pytest.mark.slow),
+        (1, "ResponderOnly"),
+    ],
 )
 def test_each_pair_carries_and_nothing_else(lab: Lab, version: int, mode: str) -> None:
     br2, vnet1, vnet2 = lab.branches["br2"], lab.vnets["vnet1"], lab.vnets["vnet2"]
