@@ -58,7 +58,7 @@ _NOTED: Final = (
     re.compile(r"configured proposals: (?P<configured>.+)"),
     # IKEv1's has no identity that the hub is called by.
     re.compile(r"looking for .*peer configs matching [0-9.]+(?:\[(?P<called>.*)\])?\.\.\.[0-9.]+\[(?P<identity>.*)\]"),
-    re.compile(r"(?:subject|issuer) certificate invalid \((?P<validity>valid from .+)\)"),
+    re.compile(r"(?:subject|issuer|peer) certificate invalid \((?P<validity>valid from .+)\)"),
     re.compile(r"certificate was revoked on (?P<revoked>.+), reason: "),
     re.compile(
         r' *(?:no issuer certificate found for|self-signed certificate) "(?P<unbelieved>.*)"(?: is not trusted)?'
@@ -70,7 +70,9 @@ _REASONS: Final = (
     (Why.PROPOSALS_REFUSED, re.compile(r"received NO_PROPOSAL_CHOSEN (?:notify|error)")),
     (Why.NO_CONNECTION, re.compile(r"no IKE config found for [0-9.]+\.\.\.(?P<address>[0-9.]+)")),
     (Why.UNKNOWN_IDENTITY, re.compile(r"no (?:matching )?peer config found")),
-    (Why.OTHER_IDENTITY, re.compile(r"constraint check failed: identity '.*' required")),
+    # Debian's security updates of 6.0.1 tell the identity's type behind it.
+    (Why.OTHER_IDENTITY, re.compile(r"constraint check failed: identity '.*'(?: \(\w+\))? required")),
+    (Why.CERTIFICATE, re.compile(r"constraint check failed: certificate does not confirm identity '(?P<identity>.*)'")),
     (Why.WRONG_KEY, re.compile(r"tried \d+ shared keys? for '.*' - '.*', but MAC mismatched")),
     (Why.AUTHENTICATION_REFUSED, re.compile(r"received AUTHENTICATION_FAILED (?:notify|error)")),
     (Why.CERTIFICATE, re.compile(r"no trusted \S+ public key found for '(?P<identity>.*)'")),

@@ -21,6 +21,11 @@ ANOTHER = "give the branch another (hubgw pki issue)"
 SUBJECT = "O=Example, CN=branch1"
 NO_KEY = "no trusted ECDSA public key found for '192.0.2.6'"
 VALIDITY = "valid from Nov 01 00:00:00 2026 to Nov 28 00:00:00 2026"
+A_NAME = "'a.example' (ID_FQDN)"
+UNNAMED = (
+    "the branch shows no certificate that names it 192.0.2.6, which it is here; give it one that names that (hubgw pki "
+    "issue --identity), or set remoteIdentity in the settings of the link"
+)
 SUITE = "give both ends one suite (ipsecPolicies here)"
 
 CASES: list[tuple[list[tuple[str, str]], Why, str]] = [
@@ -89,6 +94,16 @@ CASES: list[tuple[list[tuple[str, str]], Why, str]] = [
         f"the branch that answers does not call itself 192.0.2.6; {LINK}",
     ),
     (
+        [("hgt3", f"constraint check failed: identity '192.0.2.6' (ID_IPV4_ADDR) required, not matched by {A_NAME}")],
+        Why.OTHER_IDENTITY,
+        f"the branch that answers does not call itself 192.0.2.6; {LINK}",
+    ),
+    (
+        [("hgt3", "constraint check failed: certificate does not confirm identity '192.0.2.6' (ID_IPV4_ADDR)")],
+        Why.CERTIFICATE,
+        UNNAMED,
+    ),
+    (
         [("hgt3", "tried 2 shared keys for '198.51.100.10' - '192.0.2.6', but MAC mismatched")],
         Why.WRONG_KEY,
         f"the branch has another preshared key; give both ends the same ({HERE})",
@@ -128,8 +143,7 @@ CASES: list[tuple[list[tuple[str, str]], Why, str]] = [
     (
         [("hgt3", NO_KEY)],
         Why.CERTIFICATE,
-        "the branch shows no certificate that names it 192.0.2.6, which it is here; give it one that names that (hubgw "
-        "pki issue --identity), or set remoteIdentity in the settings of the link",
+        UNNAMED,
     ),
     (
         [("hgt3", "constraint check failed: peer not authenticated by CA 'O=Example, CN=ca'")],
