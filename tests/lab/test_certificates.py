@@ -54,4 +54,6 @@ def test_a_certificate_of_hubgw_carries_until_it_is_revoked(lab: Lab, tmp_path: 
         tried = br2.charon.swanctl("--initiate", "--child", "i0", "--timeout", "5", check=False)
         assert tried.returncode != 0
         assert "was revoked" in hub.charon.log
+        told = "the branch's certificate was revoked on "
+        wait_for("told in words", lambda: str(hub.tunnel("branch2", 0)["lastError"]).startswith(told))
     assert "hubgw" not in _held(lab), "no certificate is left"
