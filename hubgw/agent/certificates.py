@@ -5,6 +5,7 @@ store, written as a whole.
 """
 
 import json
+import math
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -30,7 +31,7 @@ _DAY: Final = 86_400
 _HOST: Final = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _NAME: Final = re.compile(rf"(?=.{{1,64}}\Z){_HOST}(?:\.{_HOST})*", re.ASCII)
 _NAMES: Final = re.compile(rf"(?=.{{1,128}}\Z)(?:[A-Za-z0-9._+-]{{1,64}}@)?{_HOST}(?:\.{_HOST})*", re.ASCII)
-_ADDRESS: Final = re.compile(r"(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?!\Z)|\Z)){4}", re.ASCII)
+_ADDRESS: Final = re.compile(r"(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!\Z)|\Z)){4}", re.ASCII)
 _DIGITS_AND_DOTS: Final = re.compile(r"[0-9.]+", re.ASCII)
 
 
@@ -73,6 +74,8 @@ class Certificates:
         """Returns what gateways prove themselves by: issued where it is missing or ends soon, gone where it is needed
         no longer. Raises StoreError."""
         now = self._clock()
+        if needs:
+            self._authority()
         due = {key: names for key, names in needs.items() if self._is_due(key, names, now)}
         gone = self._state.gateways.keys() - needs.keys()
         stale = bool(self._state.revocations) and now > self._state.listed + LIST_DAYS * _DAY / 2
@@ -138,25 +141,36 @@ class Certificates:
         return tuple(Issued(**one | {"names": tuple(one["names"])}) for one in found)
 
     def revoked(self) -> Mapping[str, float]:
-        """Returns since when an identity's certificate, the last that was revoked, is none any longer."""
-        found: dict[str, float] = {}
+        """Returns which SAs of an identity, by its lower case, are to end: all (infinity) where no certificate in force
+        has it, else those made before the last of its that was revoked."""
+        now, in_force, found = self._clock(), set[str](), dict[str, float]()
         for one in self.issued():
+            identities = [name.casefold() for name in (*one.names, one.subject)]
             if one.revoked is not None:
-                found |= {name: max(one.revoked, found.get(name, 0.0)) for name in (*one.names, one.subject)}
-        return found
+                found |= {name: max(one.revoked, found.get(name, 0.0)) for name in identities}
+            elif one.not_after > now:
+                in_force.update(identities)
+        return {name: since if name in in_force else math.inf for name, since in found.items()}
 
     def _is_due(self, key: str, names: tuple[str, ...], now: float) -> bool:
         one = self._state.gateways.get(key)
         if one is None or tuple(one["names"]) != names:
             return True
-        return read_certificates(one["certificate"])[0].not_after < now + RENEWED_BEFORE * _DAY
+        # None outlives the authority: what ends with it would be due again at once.
+        longest = self._ends() - _DAY
+        return read_certificates(one["certificate"])[0].not_after < min(now + RENEWED_BEFORE * _DAY, longest)
+
+    def _ends(self) -> float:
+        return read_certificates(self._state.certificate)[0].not_after
 
     def _credentials(self, one: Mapping[str, Any]) -> Credentials:
         lists = (self._state.revocations,) if self._state.revocations else ()
         return Credentials(one["certificate"], Secret(one["key"]), (self._state.certificate,), lists)
 
     def _authority(self) -> Authority:
-        if not self._state.certificate:
+        # One that has ended, as where the clock was wrong when it was made, proves nothing to anybody.
+        if not self._state.certificate or self._ends() < self._clock() + _DAY:
+            self._state.gateways, self._state.revocations = {}, ""
             made = new_authority("hubgw authority", self._clock())
             self._state.certificate, self._state.key = made.certificate, made.key.reveal()
             self._save()

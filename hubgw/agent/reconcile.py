@@ -22,6 +22,7 @@ from hubgw.drivers.exabgp.driver import ExabgpDriver
 from hubgw.drivers.netlink.driver import NetlinkDriver
 from hubgw.drivers.nftables.driver import NftablesDriver
 from hubgw.drivers.strongswan.driver import StrongswanDriver
+from hubgw.pki.reading import read_certificates
 from hubgw.plan.activate import activate
 from hubgw.plan.bgp import Nlri
 from hubgw.plan.diff import diff, driver_of, runs, target
@@ -273,11 +274,14 @@ class Reconciler:
         """Ends what was established by a certificate that is revoked: charon looks at one only as an SA is made."""
         if not desired.revoked:
             return
+        own = {read_certificates(one.chain)[0].digest for one in desired.own.values()}
         connections = (obj for obj in desired.plan.objects if isinstance(obj, IkeConnection))
-        by_certificate = {one.name for one in connections if one.certificate}
+        believing = {one.name: one.remote_id for one in connections if one.certificate in own}
         for sa in sas.ike or ():
-            since = desired.revoked.get(sa.remote_id, 0.0)
-            if sa.connection in by_certificate and sa.established and sas.now - sa.established < since + _LOADED_WITHIN:
+            # What a branch calls itself may differ in case from what it is here.
+            identities = sa.remote_id.casefold(), believing.get(sa.connection, "").casefold()
+            until = max(desired.revoked.get(identity, 0.0) for identity in identities) + _LOADED_WITHIN
+            if sa.connection in believing and sa.established and sas.now - sa.established < until:
                 try:
                     await self._drivers.strongswan.terminate(sa.uniqueid)
                 except DriverError as error:

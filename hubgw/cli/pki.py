@@ -49,7 +49,7 @@ def issue(
     An identity is the branch's IKE identity, its address where the settings of its link have no remoteIdentity.
     There is no NAME.key where the branch made its own, and asks with --csr.
     """
-    if Path(name).name != name or name.startswith("."):
+    if Path(name).name != name or name.startswith(".") or name in {"", "hubgw-ca"}:
         raise Fail(Code.USAGE, [f"{name}: is no name of a branch; expected one like branch1.example.com"])
     folder = Path(out)
     files = {"certificate": folder / f"{name}.pem", "authority": folder / "hubgw-ca.pem"}

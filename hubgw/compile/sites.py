@@ -1,6 +1,7 @@
 """Connections to sites: two tunnels a link, one to each gateway instance; routes over all of a site's tunnels."""
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Network, IPv6Network
 from itertools import permutations
 
@@ -19,6 +20,7 @@ from hubgw.plan.types import (
     Group,
     Nexthop,
     Route,
+    Selectors,
     Tiers,
     Translation,
     Tunnel,
@@ -71,6 +73,19 @@ def compile_sites(draft: Draft, scope: Scope, secret_key: bytes, where: Where, o
             owners = tuple(dict.fromkeys(owner for path in ways for owner in path.owners))
             draft.add(Group(tiers), *owners)
             draft.add(Route(hosted.table, prefix, Tunnels(tiers)), *owners)
+    draft.tunnels = _leave_shared_addresses(draft)
+
+
+def _leave_shared_addresses(draft: Draft) -> list[TunnelOf]:
+    """Returns the tunnels, those of several branches behind one address theirs to start: whom the hub would reach
+    there, if anybody, is the NAT's choice."""
+    at = Counter((tunnel.remote_address, tunnel.local_address) for tunnel in draft.tunnels)
+
+    def left(tunnel: TunnelOf) -> bool:
+        ends = (tunnel.remote_address, tunnel.local_address)
+        return at[ends] > 1 and Element("initiator_only", ends).key not in draft.objects
+
+    return [replace(tunnel, initiates=False) if left(tunnel) else tunnel for tunnel in draft.tunnels]
 
 
 def _compile_proof(draft: Draft, scope: Scope, hosted: HostedHub, own: Own) -> Proof | None:
@@ -159,9 +174,13 @@ def _compile_nat(
                 draft.add(translation, pair.rule.id, *owners)
 
 
+def _selectors(scope: Scope, connection: VpnConnection) -> Selectors:
+    pairs = selector_pairs(scope.inventory, connection, scope.site_of(connection))
+    return tuple((str(ours), str(theirs)) for ours, theirs in pairs)
+
+
 def _tunnel(scope: Scope, connection: VpnConnection, terms: Terms, instance: GatewayInstance, where: Where) -> TunnelOf:
     link = terms.link
-    pairs = selector_pairs(scope.inventory, connection, scope.site_of(connection))
     name, if_id = scope.numbers.tunnel(tunnel_owner(connection, link, instance.instance))
     remote_address = where.of(name, terms, instance)
     return TunnelOf(
@@ -175,6 +194,6 @@ def _tunnel(scope: Scope, connection: VpnConnection, terms: Terms, instance: Gat
         remote_address=remote_address,
         weight=terms.weight,
         initiates=terms.mode != "ResponderOnly" and bool(remote_address),
-        selectors=tuple((str(ours), str(theirs)) for ours, theirs in pairs) if terms.policy_based else ALL_TRAFFIC,
+        selectors=_selectors(scope, connection) if terms.policy_based else ALL_TRAFFIC,
         fqdn=link.fqdn,
     )

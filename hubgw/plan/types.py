@@ -319,12 +319,16 @@ ALL_TRAFFIC: Final[Selectors] = (("0.0.0.0/0", "0.0.0.0/0"),)
 def child_names(name: str, selectors: Selectors) -> tuple[str, ...]:
     """Returns the names of a connection's children in charon: a pair keeps its SA whatever comes or goes beside it.
 
+    All traffic has the connection's own.
+
     >>> child_names("hgt1", ALL_TRAFFIC)
     ('hgt1',)
     >>> child_names("hgt1", (("10.50.0.0/24", "10.1.0.0/24"),))
     ('hgt1-10.50.0.0/24-10.1.0.0/24',)
+    >>> child_names("hgt1", (*ALL_TRAFFIC, ("10.50.0.0/24", "10.1.0.0/24")))
+    ('hgt1', 'hgt1-10.50.0.0/24-10.1.0.0/24')
     """
-    return (name,) if selectors == ALL_TRAFFIC else tuple(f"{name}-{ours}-{theirs}" for ours, theirs in selectors)
+    return tuple(name if pair in ALL_TRAFFIC else f"{name}-{pair[0]}-{pair[1]}" for pair in selectors)
 
 
 @dataclass(frozen=True, slots=True)

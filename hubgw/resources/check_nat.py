@@ -178,10 +178,14 @@ def _check_connection(report: Report, connection: VpnConnection) -> None:
 
 def _check_selectors(report: Report, connection: VpnConnection) -> None:
     whole = connection.properties
-    links = any(one.properties.use_policy_based_traffic_selectors for one in whole.vpn_link_connections)
-    if links or whole.use_policy_based_traffic_selectors:
-        message = "NAT rules are not for links with usePolicyBasedTrafficSelectors, as in Azure"
-        report.add(connection, _own(0), message, hint="leave one of them out")
+    field = "usePolicyBasedTrafficSelectors"
+    paths: list[Path] = [("properties", field)] if whole.use_policy_based_traffic_selectors else []
+    for index, one in enumerate(whole.vpn_link_connections):
+        if one.properties.use_policy_based_traffic_selectors:
+            paths.append((*_own(index), field))
+    for path in paths:
+        message = "NAT rules are not for links with policy-based traffic selectors, as in Azure"
+        report.add(connection, path, message, shown(True), "leave one of them out")
 
 
 def _check_space(report: Report, connection: VpnConnection, site: VpnSite, pair: Pair) -> None:

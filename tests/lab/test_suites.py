@@ -196,16 +196,18 @@ def test_what_only_the_hub_is_to_start_the_branch_cannot(lab: Lab) -> None:
 
 def _check_exchanges(lab: Lab) -> None:
     """What starts an IKE SA is dropped; a refusal of IKEv1, an informational without the hub's SPI, is not."""
-    for exchange, drops in ((34, 1), (2, 1), (5, 0)):  # IKE_SA_INIT, main mode, informational
+    # IKE_SA_INIT, main mode, main mode with the flag that is a response's in IKEv2 alone, informational
+    for exchange, flags, drops in ((34, 0, 1), (2, 0, 1), (2, 0x20, 1), (5, 0, 0)):
         before = _dropped(lab)
+        message = bytes(range(1, 9)) + bytes(8) + bytes([11, 0x10, exchange, flags]) + bytes(8)
         send = (
             "import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); "
-            f"s.sendto(bytes(range(1, 9)) + bytes(8) + bytes([11, 0x10, {exchange}, 0]) + bytes(8), ('{WAN1[0]}', 500))"
+            f"s.sendto(bytes.fromhex('{message.hex()}'), ('{WAN1[0]}', 500))"
         )
         lab.branches["br2"].node.run("python3", "-c", send)
         # What is dropped, and what follows it, arrive in order.
         lab.branches["br2"].node.run("ping", "-c", "1", "-W", "2", WAN1[0])
-        assert _dropped(lab) - before == drops, exchange
+        assert _dropped(lab) - before == drops, (exchange, flags)
 
 
 def test_a_branch_that_narrows_the_selectors_is_told_of(lab: Lab) -> None:

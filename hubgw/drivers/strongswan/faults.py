@@ -67,6 +67,8 @@ _NOTED: Final = (
 )
 _REASONS: Final = (
     (Why.NO_PROPOSAL, re.compile(r"received proposals unacceptable|no (?:acceptable |matching )?proposal found")),
+    # Of IKEv2's children: an SA that was rekeyed, or is older than the agent, was not heard to be established.
+    (Why.PROPOSALS_REFUSED, re.compile(r"received NO_PROPOSAL_CHOSEN notify, no (?P<established>CHILD_SA) built")),
     (Why.PROPOSALS_REFUSED, re.compile(r"received NO_PROPOSAL_CHOSEN (?:notify|error)")),
     (Why.NO_CONNECTION, re.compile(r"no IKE config found for [0-9.]+\.\.\.(?P<address>[0-9.]+)")),
     (Why.UNKNOWN_IDENTITY, re.compile(r"no (?:matching )?peer config found")),

@@ -1,6 +1,7 @@
 """Passes and follow-ups: what they do to the machine, what they tell, and what they leave alone."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from hubgw.agent.reconcile import State
 from hubgw.agent.service import Connection
 from hubgw.drivers.base import DriverError
+from hubgw.pki.authority import new_key, request
 from hubgw.plan.activate import activate
 from hubgw.plan.diff import diff, driver_of, target
 from hubgw.plan.types import (
@@ -422,5 +424,32 @@ def test_a_pass_and_a_follow_up_at_once_end_as_wanted(tmp_path: Path) -> None:
         await asyncio.gather(rig.reconciler.reconcile(), rig.reconciler.follow(), rig.reconciler.reconcile())
         assert is_as_wanted(rig)
         assert rig.machine.groups()[((C, D),)] == ()
+
+    run(case())
+
+
+def test_what_is_revoked_ends_however_the_branch_spells_itself(tmp_path: Path) -> None:
+    by_certificate = (
+        b"type: settings\nname: branch1\n"
+        b"properties: {resource: vpnSites/branch1, authentication: Certificate}\n---\n"
+        b"type: settings\nname: named\n"
+        b"properties: {resource: vpnSites/branch1/vpnSiteLinks/link1, remoteIdentity: branch1.example.com}\n"
+    )
+
+    async def case() -> None:
+        rig = await Rig(tmp_path).connected()
+        await rig.apply(by_certificate)
+        issued = rig.certificates.issue(request(new_key(), "b"), "b", ["Branch1.example.com"], 10, who="test")[0]
+        as_written, by_key = ike_sa("hgt1", uniqueid=50), ike_sa("hgt3", uniqueid=51)
+        rig.machine.strongswan.ike += [
+            replace(as_written, remote_id="BRANCH1.Example.com", established=0),
+            replace(as_written, uniqueid=52, remote_id="BRANCH1.Example.com"),
+            replace(by_key, remote_id="branch1.example.com"),
+        ]
+        await rig.reconciler.reconcile()
+        assert rig.machine.strongswan.terminated == []
+        rig.certificates.revoke(issued.serial, who="test")
+        await rig.reconciler.reconcile()
+        assert 52 in rig.machine.strongswan.terminated and 51 not in rig.machine.strongswan.terminated
 
     run(case())

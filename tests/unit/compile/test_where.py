@@ -93,7 +93,15 @@ def test_a_name_never_leads_to_the_hub_itself(address: str) -> None:
 
 
 def test_a_name_may_lead_where_another_branch_is_that_can_be_told_from_it() -> None:
-    assert ends(compiled(dict.fromkeys(KEYS, "192.0.2.6"))) == dict.fromkeys(["hgt1", "hgt2"], f"192.0.2.6 {NAME}")
+    plan = compiled(dict.fromkeys(KEYS, "192.0.2.6"))
+    assert ends(plan) == dict.fromkeys(["hgt1", "hgt2"], f"192.0.2.6 {NAME}")
+    assert not any(tunnel.initiates for tunnel in plan.tunnels), "whom the hub would reach there is the NAT's choice"
+
+
+def test_what_the_hub_alone_starts_it_starts_behind_a_shared_address_too() -> None:
+    mode = {"vpnLinkConnectionMode": "InitiatorOnly"}
+    plan = compiled(dict.fromkeys(KEYS, "192.0.2.6"), named=mode, other=mode)
+    assert all(tunnel.initiates for tunnel in plan.tunnels)
 
 
 @pytest.mark.parametrize(

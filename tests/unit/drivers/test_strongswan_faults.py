@@ -63,6 +63,11 @@ CASES: list[tuple[list[tuple[str, str]], Why, str]] = [
         f"the branch takes none of what the hub offers (esp1); {SUITE}, and IKEv2",
     ),
     (
+        [("hgt3", "received NO_PROPOSAL_CHOSEN notify, no CHILD_SA built")],
+        Why.PROPOSALS_REFUSED,
+        f"the branch takes none of what the hub offers (esp1); {SUITE}, and IKEv2",
+    ),
+    (
         [("", "no IKE config found for 198.51.100.10...192.0.2.6, sending NO_PROPOSAL_CHOSEN")],
         Why.NO_CONNECTION,
         "the branch does not speak IKEv2, which this connection has; set the branch to that, or "

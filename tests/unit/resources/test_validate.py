@@ -87,4 +87,4 @@ def test_nat_rules_and_policy_based_selectors_do_not_go_together() -> None:
     selected = connection.properties.model_copy(update={"use_policy_based_traffic_selectors": True})
     for properties, refused in ((connection.properties, False), (selected, True)):
         problems = validate([replace(connection, properties=properties)], _stored)
-        assert any("usePolicyBasedTrafficSelectors" in problem.message for problem in problems) == refused
+        assert any("policy-based traffic selectors" in problem.message for problem in problems) == refused
