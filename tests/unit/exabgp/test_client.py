@@ -130,7 +130,8 @@ def test_a_slow_reader_is_not_read_for(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(client_module, "UNREAD", 1024 * 1024)
 
     async def case(client: Client, helper: FakeHelper, reader: Reader) -> None:
-        await reader.until(Began(NAME, "1"))
+        # All that the helper says of itself: in the middle of a frame of the block it would make another of it.
+        await reader.until(Began(NAME, "1"), SpeakerState(NAME, True, ""))
         block = learned([PREFIX] * 10_000) * 20
         (peer,) = helper._open
         peer.settimeout(0.5)
