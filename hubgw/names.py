@@ -17,6 +17,9 @@ INTERFACE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,14}", re.ASCII)
 LABEL: Final = r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?)"
 """One label of a host's name in the DNS."""
 
+IDENTITY: Final = re.compile(rf"(?=.{{1,128}}\Z)(?:[A-Za-z0-9._+-]{{1,64}}@)?{LABEL}(?:\.{LABEL})*", re.ASCII)
+"""What a branch calls itself in IKE, where that is no address and no subject: a host name, or user@host."""
+
 VRF_PREFIX: Final = "hgv"
 TUNNEL_PREFIX: Final = "hgt"
 PORT_PREFIX: Final = "hgn"

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from hubgw.agent.journal import Journal
 from hubgw.agent.service import Issued, Refusal, Refused
-from hubgw.names import Secret
+from hubgw.names import IDENTITY, LABEL, Secret
 from hubgw.pki.authority import LIST_DAYS, Authority, issue, new_authority, new_key, request, revocation_list
 from hubgw.pki.reading import Credentials, Unreadable, read_certificates
 from hubgw.store.sqlite import SqliteStore
@@ -28,9 +28,7 @@ LONGEST: Final = 3650  # days
 
 _KEPT_AS: Final = "pki"
 _DAY: Final = 86_400
-_HOST: Final = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-_NAME: Final = re.compile(rf"(?=.{{1,64}}\Z){_HOST}(?:\.{_HOST})*", re.ASCII)
-_NAMES: Final = re.compile(rf"(?=.{{1,128}}\Z)(?:[A-Za-z0-9._+-]{{1,64}}@)?{_HOST}(?:\.{_HOST})*", re.ASCII)
+_NAME: Final = re.compile(rf"(?=.{{1,64}}\Z){LABEL}(?:\.{LABEL})*", re.ASCII)
 _ADDRESS: Final = re.compile(r"(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!\Z)|\Z)){4}", re.ASCII)
 _DIGITS_AND_DOTS: Final = re.compile(r"[0-9.]+", re.ASCII)
 
@@ -55,8 +53,7 @@ class Certificates:
         self._store = store
         self._journal = journal
         self._clock = clock
-        stored = store.secret(_KEPT_AS)
-        self._state = _State(**json.loads(stored)) if stored else _State()
+        self._state = self._kept()
 
     def authority(self) -> str:
         """Returns the authority's certificate, as PEM; there is one as soon as it is asked for. Raises StoreError."""
@@ -64,7 +61,7 @@ class Certificates:
 
     def issued(self) -> tuple[Issued, ...]:
         """Returns what branches were issued, the newest last."""
-        return tuple(Issued(**one | {"names": tuple(one["names"])}) for one in self._state.issued)
+        return tuple(map(_issued, self._state.issued))
 
     def known(self) -> Mapping[str, Credentials]:
         """Returns what gateways prove themselves by, as it is."""
@@ -104,7 +101,7 @@ class Certificates:
             *(
                 f"identity: expected an IPv4 address, a host name or user@host, got {one!r}"
                 for one in names
-                if not (_ADDRESS if _DIGITS_AND_DOTS.fullmatch(one) else _NAMES).fullmatch(one)
+                if not (_ADDRESS if _DIGITS_AND_DOTS.fullmatch(one) else IDENTITY).fullmatch(one)
             ),
             *([] if 1 <= days <= LONGEST else [f"days: expected 1 to {LONGEST}, got {days}"]),
             *([] if names else ["identity: is missing; name at least one"]),
@@ -138,7 +135,7 @@ class Certificates:
             self._journal.record("certificate.revoked", name=one["name"], serial=one["serial"], who=who)
         self._list_revoked(now)
         self._save()
-        return tuple(Issued(**one | {"names": tuple(one["names"])}) for one in found)
+        return tuple(map(_issued, found))
 
     def revoked(self) -> Mapping[str, float]:
         """Returns which SAs of an identity, by its lower case, are to end: all (infinity) where no certificate in force
@@ -188,6 +185,13 @@ class Certificates:
         try:
             self._store.keep_secret(_KEPT_AS, json.dumps(asdict(self._state)).encode())
         except BaseException:
-            stored = self._store.secret(_KEPT_AS)
-            self._state = _State(**json.loads(stored)) if stored else _State()
+            self._state = self._kept()
             raise
+
+    def _kept(self) -> _State:
+        stored = self._store.secret(_KEPT_AS)
+        return _State(**json.loads(stored)) if stored else _State()
+
+
+def _issued(kept: Mapping[str, Any]) -> Issued:
+    return Issued(**{**kept, "names": tuple(kept["names"])})

@@ -28,7 +28,7 @@ class Desired:
     plan: Plan
     own: Own = field(repr=False)
     needs: Needs
-    revoked: Mapping[str, float]  # since when, by identity: of hubgw's own authority
+    revoked: Mapping[str, float]  # what was established before that ends, by identity in lower case
     addresses: Addresses
 
 

@@ -13,7 +13,7 @@ from hubgw.agent.reconcile import Reconciler
 from hubgw.agent.references import name_of
 from hubgw.agent.service import CertificateStatus, Issued, Validity
 from hubgw.compile.credentials import given
-from hubgw.pki.reading import Certificate, Credentials, RevocationList, read_certificates, read_revocation_lists
+from hubgw.pki.reading import Certificate, Credentials, RevocationList, read_certificates
 
 WARNED_BEFORE: Final = 30  # days
 
@@ -86,14 +86,12 @@ class Expiry:
 def _of_gateway(owner: str, credentials: Credentials, now: float) -> Iterator[tuple[str, CertificateStatus]]:
     """Yields what is told of a gateway's, by digest: its own certificate first, then those of authorities."""
     name = name_of(owner)
-    own, *between = read_certificates(credentials.chain)
+    own, *between = credentials.own
     yield own.digest, _certificate("gateway", name, owner, own, now)
-    authorities = [one for text in credentials.authorities for one in read_certificates(text)]
-    for one in (*between, *authorities):
+    for one in (*between, *credentials.believed):
         yield one.digest, _certificate("authority", name, owner, one, now)
-    for text in credentials.revocation_lists:
-        for revoked in read_revocation_lists(text):
-            yield revoked.digest, _revocation_list(name, owner, revoked, now)
+    for revoked in credentials.revoked:
+        yield revoked.digest, _revocation_list(name, owner, revoked, now)
 
 
 def _of_branches(

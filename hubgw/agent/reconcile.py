@@ -22,7 +22,6 @@ from hubgw.drivers.exabgp.driver import ExabgpDriver
 from hubgw.drivers.netlink.driver import NetlinkDriver
 from hubgw.drivers.nftables.driver import NftablesDriver
 from hubgw.drivers.strongswan.driver import StrongswanDriver
-from hubgw.pki.reading import read_certificates
 from hubgw.plan.activate import activate
 from hubgw.plan.bgp import Nlri
 from hubgw.plan.diff import diff, driver_of, runs, target
@@ -274,7 +273,7 @@ class Reconciler:
         """Ends what was established by a certificate that is revoked: charon looks at one only as an SA is made."""
         if not desired.revoked:
             return
-        own = {read_certificates(one.chain)[0].digest for one in desired.own.values()}
+        own = {one.own[0].digest for one in desired.own.values()}
         connections = (obj for obj in desired.plan.objects if isinstance(obj, IkeConnection))
         believing = {one.name: one.remote_id for one in connections if one.certificate in own}
         for sa in sas.ike or ():

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hubgw.compile.draft import Draft
-from hubgw.pki.reading import Credentials, key_id, read_certificates, read_revocation_lists
+from hubgw.compile.scope import of_type
+from hubgw.pki.reading import Credentials, key_id
 from hubgw.plan.types import IkeCertificate, IkeKey
-from hubgw.resources.connection import VpnConnection, VpnGateway
+from hubgw.resources.connection import VpnGateway
 from hubgw.resources.inventory import Inventory
 from hubgw.resources.site import VpnSite
 
@@ -34,7 +35,7 @@ def proves_itself(inventory: Inventory, gateway: VpnGateway) -> bool:
         inventory.by_certificate(terms.link.key)
         for connection in inventory.connections
         if connection.parent_key == gateway.key
-        for terms in connection.terms(_site(inventory, connection))
+        for terms in connection.terms(of_type(inventory, VpnSite, connection.properties.remote_vpn_site.key))
     )
 
 
@@ -53,23 +54,15 @@ def needs(inventory: Inventory) -> dict[str, tuple[str, ...]]:
 
 def compile_credentials(draft: Draft, credentials: Credentials, *owners: str) -> Proof:
     """Writes a gateway's key, certificates and revocation lists."""
-    own, *between = read_certificates(credentials.chain)
-    authorities = [one for text in credentials.authorities for one in read_certificates(text)]
+    own, *between = credentials.own
+    authorities = credentials.believed
     draft.add(IkeKey(key_id(credentials.key), credentials.key), *owners)
     for one in (own, *between, *authorities):
         draft.add(IkeCertificate(one.digest, one.subject, one.der), *owners)
-    for text in credentials.revocation_lists:
-        for revoked in read_revocation_lists(text):
-            draft.add(IkeCertificate(revoked.digest, revoked.issuer, revoked.der, revokes=True), *owners)
+    for revoked in credentials.revoked:
+        draft.add(IkeCertificate(revoked.digest, revoked.issuer, revoked.der, revokes=True), *owners)
     return Proof(own.digest, tuple(sorted(one.digest for one in authorities)))
 
 
 Own = Mapping[str, Credentials]
 """What hubgw's own authority has issued to gateways, by key."""
-
-
-def _site(inventory: Inventory, connection: VpnConnection) -> VpnSite:
-    site = inventory.get(connection.properties.remote_vpn_site)
-    if not isinstance(site, VpnSite):
-        raise TypeError(f"{connection.id}: leads to no vpnSite; validation should have refused it")
-    return site

@@ -82,6 +82,21 @@ class Credentials:
     authorities: tuple[str, ...] = field(repr=False)
     revocation_lists: tuple[str, ...] = field(default=(), repr=False)
 
+    @property
+    def own(self) -> tuple[Certificate, ...]:
+        """The chain. Raises Unreadable."""
+        return read_certificates(self.chain)
+
+    @property
+    def believed(self) -> tuple[Certificate, ...]:
+        """Those of the authorities. Raises Unreadable."""
+        return tuple(one for text in self.authorities for one in read_certificates(text))
+
+    @property
+    def revoked(self) -> tuple[RevocationList, ...]:
+        """The revocation lists. Raises Unreadable."""
+        return tuple(one for text in self.revocation_lists for one in read_revocation_lists(text))
+
 
 def digest(der: bytes) -> str:
     """Returns the first digits of an object's SHA-256."""

@@ -54,9 +54,7 @@ def _check_branch(report: Report, settings: Settings) -> None:
 def _check_gateway(report: Report, settings: Settings) -> None:
     said, own = _said(settings), settings.properties
     for field in sorted(said - set(_OWN)):
-        report.add(
-            settings, ("properties", field), "is what a branch has", hint="extend the vpnSite, or one of its links"
-        )
+        report.add(settings, ("properties", field), _OF_A_BRANCH, hint=_EXTEND)
     if missing := [field for field, name in _WHOLE.items() if getattr(own, name) is None]:
         if said & set(_OWN):
             message = f"a gateway's own certificate needs {' and '.join(missing)} too"

@@ -6,15 +6,12 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, Field
 
-from hubgw.names import LABEL
+from hubgw.names import IDENTITY
 from hubgw.resources.base import ExtendedRef, Model, Resource, fault
 from hubgw.resources.certificates import Authorities, Chain, PrivateKey, RevocationLists, distinguished
 from hubgw.resources.peering import BgpPassword
 
-_IDENTITY: Final = re.compile(rf"(?=.{{1,128}}\Z)(?:[A-Za-z0-9._+-]{{1,64}}@)?{LABEL}(?:\.{LABEL})*", re.ASCII)
 _ADDRESS_LIKE: Final = re.compile(r"[0-9.]+|.*:.*", re.ASCII | re.DOTALL)
-
-
 _EXPECTED: Final = "expected an IKE identity: an IP address, a host name, user@host or a subject like CN=branch1"
 
 
@@ -30,7 +27,7 @@ def _identity(text: str) -> str:
             raise fault(_EXPECTED) from None
         if address.version == 6:
             raise fault("IPv6 addresses are not implemented yet")
-    elif not _IDENTITY.fullmatch(text):
+    elif not IDENTITY.fullmatch(text):
         raise fault(_EXPECTED)
     return text
 

@@ -1,6 +1,7 @@
 """The machine under test: hubgw's agent and its charon in one namespace, driven by the command line alone."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -142,6 +143,15 @@ class Hub:
             return bool(states) and all(states[name] == "Connected" for name in names or states)
 
         wait_for(f"Connected: {' '.join(names) or 'all tunnels'}", connected, seconds)
+
+    def sas(self, address: str) -> list[str]:
+        """Returns what the kernel has of each IPsec SA to or from an address."""
+        states = re.split(r"^(?=src )", self.node.ip("xfrm state list nokeys"), flags=re.MULTILINE)
+        return [state for state in states if address in state.partition("\n")[0].split()]
+
+    def ciphers(self, address: str) -> set[str]:
+        """Returns the kernel's names of the ciphers of those."""
+        return {found for state in self.sas(address) for found in re.findall(r"(?:enc|aead) (\S+)", state)}
 
     def bgp(self, what: str, of: str = "") -> list[dict[str, Any]]:
         """Returns what `hubgw show bgp WHAT OF --json` prints, without a process.

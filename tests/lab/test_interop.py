@@ -4,7 +4,6 @@ Each run of it writes build/interop.json, a list of {cell, expected, seen, met}.
 """
 
 import json
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -76,8 +75,8 @@ def _carry_out(lab: Lab, device: Device, cell: Cell, seen: dict[str, Any]) -> No
     device.wait_connected(cell)
     seen["connected"] = True
     seen["ike"] = f"IKEv{lab.hub.tunnel(device.site, 0)['ikeVersion']}"
-    states = _states(lab, device.seen(cell))
-    seen["ciphers"] = sorted({found for state in states for found in re.findall(r"(?:enc|aead) (\S+)", state)})
+    seen["ciphers"] = sorted(lab.hub.ciphers(device.seen(cell)))
+    states = lab.hub.sas(device.seen(cell))
     seen["encapsulation"] = "UDP" if all("espinudp" in state for state in states) else "none"
     seen["traffic"] = _traffic(lab, device)
     before = device.spis()
@@ -86,12 +85,6 @@ def _carry_out(lab: Lab, device: Device, cell: Cell, seen: dict[str, Any]) -> No
     wait_for("new SAs of both tunnels", lambda: not before & device.spis(), 30)
     seen["rekeyed"] = True
     seen["traffic on the new SAs"] = _traffic(lab, device)
-
-
-def _states(lab: Lab, address: str) -> list[str]:
-    """The hub's SAs to and from an address."""
-    states = re.split(r"^(?=src )", lab.hub.node.ip("xfrm state list nokeys"), flags=re.MULTILINE)
-    return [state for state in states if address in state.partition("\n")[0].split()]
 
 
 def _traffic(lab: Lab, device: Device) -> str:
