@@ -9,12 +9,14 @@ a third. A branch that does not know childless SAs fails the first attempt; ever
 
 import asyncio
 import logging
+import time
 from collections.abc import Sequence, Set
 
 from hubgw.agent.backoff import Backoff
 from hubgw.agent.journal import Journal
 from hubgw.agent.live import CHILD_UP
 from hubgw.agent.reconcile import Reconciler
+from hubgw.agent.renewal import Renewal
 from hubgw.drivers.base import DriverError
 from hubgw.drivers.strongswan.codec import IkeSa, duplicates
 from hubgw.drivers.strongswan.driver import StrongswanDriver
@@ -45,6 +47,7 @@ class Dialler:
         self._strongswan = strongswan
         self._journal = journal
         self._attempts = Backoff(FIRST_DELAY, LONGEST_DELAY)
+        self._renewal = Renewal(strongswan, journal)
         self._cleanups = Backoff(DUPLICATES_AFTER, 16 * DUPLICATES_AFTER)
         self._asked: dict[int, float] = {}  # when a child was asked for, by unique id of its IKE SA
         self._listed = 0.0
@@ -77,6 +80,7 @@ class Dialler:
                 await self._reconciler.follow()
             self._asked = {sa.uniqueid: self._asked[sa.uniqueid] for sa in sas if sa.uniqueid in self._asked}
             await self._dial(down, sas, now)
+            await self._renewal.round(tunnels, sas, now, time.time())
             await self._clean_up(sas, {tunnel.name for tunnel in tunnels}, now)
         except DriverError as error:
             self._journal.record("charon.lost", level=logging.WARNING, reason=error)
@@ -133,7 +137,7 @@ class Dialler:
         connection_of = {sa.uniqueid: sa.connection for sa in sas}
         for uniqueid in duplicates(sas, DUPLICATE_AGE):
             name = connection_of[uniqueid]
-            if self._cleanups.due(name, now):
+            if self._cleanups.due(name, now) and not self._renewal.begun(name):
                 self._cleanups.failed(name, now)
                 self._journal.record("tunnel.duplicate", tunnel=name, ike_sa=uniqueid)
                 await self._strongswan.terminate(uniqueid)

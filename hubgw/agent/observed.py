@@ -67,7 +67,7 @@ def tunnel_statuses(plan: Plan, state: State, counters: Counters) -> Iterator[Tu
             link=tunnel.link,
             instance=tunnel.instance,
             local_address=tunnel.local_address,
-            remote_address=tunnel.remote_address,
+            remote_address=ike.remote_address if ike else tunnel.remote_address,
             state=now[tunnel.name],
             since=state.since.get(tunnel.name),
             spi_in=child.spi_in if child else "",

@@ -299,7 +299,8 @@ class Reconciler:
             if state.tunnels.get(tunnel.name) != new:
                 state.since[tunnel.name] = sas.now
             # A charon that cannot be asked leaves the state unknown, and the tunnel up.
-            if tunnel.nexthop in up and len(installed.get(tunnel.name, ())) in {0, len(tunnel.selectors)}:
+            whole = tunnel.nexthop in up and len(installed.get(tunnel.name, ())) in {0, len(tunnel.selectors)}
+            if whole and tunnel.name not in self._drivers.strongswan.changed:
                 state.last_errors.pop(tunnel.name, None)
             if (tunnel.nexthop in up) != (tunnel.nexthop in before):
                 self._journal.record(

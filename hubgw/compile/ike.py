@@ -17,7 +17,14 @@ IKE_REKEY_TIME = 28_800 - 1_800
 
 
 def compile_ike(
-    tunnel: TunnelOf, terms: Terms, suites: Suites, *, local_id: str, remote_id: str, proof: Proof | None
+    tunnel: TunnelOf,
+    terms: Terms,
+    suites: Suites,
+    *,
+    local_id: str,
+    remote_id: str,
+    proof: Proof | None,
+    mobike: bool,
 ) -> IkeConnection:
     """Returns a tunnel's connection; without a proof by certificates it is by preshared key.
 
@@ -44,6 +51,7 @@ def compile_ike(
         selectors=tunnel.selectors,
         certificate=proof.certificate if proof else "",
         authorities=proof.authorities if proof else (),
+        mobike=mobike,
     )
 
 

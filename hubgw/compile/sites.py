@@ -130,7 +130,15 @@ def _compile_connection(
             if proved is None:
                 draft.add(compile_secret(tunnel.name, remote_id, terms.shared_key, secret_key), *owners)
             if tunnel.remote_address:
-                ike = compile_ike(tunnel, terms, chosen, local_id=local_id, remote_id=remote_id, proof=proved)
+                ike = compile_ike(
+                    tunnel,
+                    terms,
+                    chosen,
+                    local_id=local_id,
+                    remote_id=remote_id,
+                    proof=proved,
+                    mobike=scope.inventory.mobike(link.key),
+                )
                 draft.add(ike, *owners)
             if tunnel.remote_address and terms.mode == "InitiatorOnly":
                 draft.add(Element("initiator_only", (tunnel.remote_address, tunnel.local_address)), *owners)

@@ -16,8 +16,8 @@ _IKE: Final[_Proposals] = (
     # What a device offers whose operator was given a key and addresses and no ciphers.
     "aes256-sha256-modp2048",
 )
-# IKEv1 knows no combined modes in its first phase, and no PRF of its own.
-_IKE_V1: Final[_Proposals] = ("aes256-sha384-ecp384", "aes256-sha256-modp2048")
+# IKEv1 knows no combined modes in its first phase, and no PRF of its own. The last is strongSwan's one and only choice.
+_IKE_V1: Final[_Proposals] = ("aes256-sha384-ecp384", "aes256-sha256-modp2048", "aes128-sha256-ecp256")
 _IKE_LEGACY: Final[_Proposals] = (
     "aes256-sha1-modp1024",
     "aes128-sha1-modp1024",
@@ -28,7 +28,7 @@ _IKE_LEGACY: Final[_Proposals] = (
 # With and without PFS: what the peer has configured shows only at the first rekey, too late to say no. A device without
 # a choice of its own takes the group of its IKE SA, so each of those is here; and strongSwan's own choice in IKEv1 has
 # keys of 128 bits alone.
-_PFS: Final = "ecp384-x25519-modp2048"
+_PFS: Final = "ecp384-x25519-ecp256-modp2048"
 _ESP: Final[_Proposals] = (
     f"aes256gcm16-{_PFS}",
     "aes256gcm16",

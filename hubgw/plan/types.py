@@ -365,8 +365,8 @@ class IkeConnection:
     """One tunnel's IKE connection, with a child for each pair of `selectors`; by preshared key, or, where there is a
     `certificate` (digest of the hub's), by certificates that one of the `authorities` has issued.
 
-    `version` is that of IKE, 1 or 2; `dpd_timeout` (seconds) is IKEv1's alone. A child SA lives for `child_life_time`
-    or so many bytes (0: any number), whichever comes first.
+    `version` is that of IKE, 1 or 2; `dpd_timeout` (seconds) is IKEv1's alone, and `mobike` (RFC 4555) IKEv2's. A child
+    SA lives for `child_life_time` or so many bytes (0: any number), whichever comes first.
     """
 
     name: str
@@ -388,10 +388,28 @@ class IkeConnection:
     selectors: Selectors = ALL_TRAFFIC
     certificate: str = ""
     authorities: tuple[str, ...] = ()
+    mobike: bool = False
 
     @property
     def key(self) -> Key:
         return ("IkeConnection", self.name)
+
+
+SA_TERMS: Final = frozenset(
+    {
+        "proposals",
+        "esp_proposals",
+        "dpd_delay",
+        "dpd_timeout",
+        "rekey_time",
+        "child_rekey_time",
+        "child_life_time",
+        "child_rekey_bytes",
+        "child_life_bytes",
+        "mobike",
+    }
+)
+"""The fields of a connection that charon keeps for an SA as they were when the SA was made, and rekeys it with."""
 
 
 @dataclass(frozen=True, slots=True)

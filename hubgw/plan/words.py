@@ -6,6 +6,7 @@ from typing import Any, assert_never
 
 from hubgw.plan.diff import target
 from hubgw.plan.types import (
+    SA_TERMS,
     Address,
     Classifier,
     Create,
@@ -59,21 +60,6 @@ _ELEMENTS = {
 _WAYS = {"in": "from", "out": "into"}
 
 _FEW = 3
-
-_NEXT_TIME = frozenset(
-    {
-        "proposals",
-        "esp_proposals",
-        "dpd_delay",
-        "dpd_timeout",
-        "rekey_time",
-        "child_rekey_time",
-        "child_life_time",
-        "child_rekey_bytes",
-        "child_life_bytes",
-    }
-)
-"""What charon keeps for an SA as it was when the SA was made, and rekeys it with."""
 
 
 def describe(op: Op) -> str:
@@ -206,8 +192,9 @@ def _changes(old: Object, new: Object) -> str:
         for name in compared
         if getattr(old, name) != getattr(new, name)
     }
-    kept = isinstance(new, IkeConnection) and changed.keys() <= _NEXT_TIME
-    return f", {'; '.join(changed.values())}" + ("; takes effect when the tunnel is next set up" if kept else "")
+    kept = isinstance(new, IkeConnection) and changed.keys() <= SA_TERMS
+    anew = "; the SAs go on until the tunnel is set up anew beside them, or the branch sets it up"
+    return f", {'; '.join(changed.values())}" + (anew if kept else "")
 
 
 def _change(name: str, old: Any, new: Any) -> str:

@@ -18,6 +18,9 @@ def check_ipsec(report: Report) -> None:
         _check_legacy(report, use)
     for use in _once(use for use in used(report) if use.terms.version == 1):
         _check_version(report, use)
+    for use in used(report):
+        if report.inventory.mobike(use.link.key):
+            _check_mobike(report, use)
     _check_addresses(report)
 
 
@@ -59,6 +62,19 @@ def _check_version(report: Report, use: Use) -> None:
         message = "IKEv1 has no GCM for IKE itself (ipsecEncryption may be GCM)"
         path = (*use.written("ipsec_policies"), 0, "ikeEncryption")
         report.add(use.connection, path, message, shown(policy.ike_encryption), "write AES256, or use IKEv2")
+
+
+def _check_mobike(report: Report, use: Use) -> None:
+    said = f"and the settings of {words(use.site)} ask for it on link {use.link.name}"
+    if use.terms.version == 1:
+        path = use.written("vpn_connection_protocol_type")
+        report.add(use.connection, path, f"IKEv1 has no MOBIKE, {said}", shown("IKEv1"), "use IKEv2, or no mobike")
+    elif use.terms.mode != "ResponderOnly":
+        message = f"by MOBIKE the end that started an IKE SA moves it, {said}, which the hub may start"
+        path = (*use.own, "vpnLinkConnectionMode")
+        report.add(
+            use.connection, path, message, shown(use.terms.mode), "write ResponderOnly, and have the branch start"
+        )
 
 
 def _check_addresses(report: Report) -> None:

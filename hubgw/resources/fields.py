@@ -254,6 +254,7 @@ PROPERTIES: Final[Mapping[str, Mapping[str, Rule]]] = {
         "remoteIdentity": DONE,
         "priority": DONE,
         "legacyAlgorithms": DONE,
+        "mobike": DONE,
         "authentication": DONE,
         "certificate": DONE,
         "privateKey": DONE,

@@ -11,7 +11,7 @@ from hubgw.resources.hub import VirtualHub
 from hubgw.resources.ids import LINK_SEGMENT
 from hubgw.resources.nat import NatRule
 from hubgw.resources.node import Node
-from hubgw.resources.settings import Settings
+from hubgw.resources.settings import Settings, SettingsProperties
 from hubgw.resources.site import Link, VpnSite
 from hubgw.resources.vnet import HubVirtualNetworkConnection, VirtualNetwork
 from hubgw.resources.wan import VirtualWan
@@ -71,11 +71,11 @@ class Inventory:
 
     def legacy(self, link_key: str) -> bool:
         """Tells whether a link may use legacy algorithms: its settings say so, or else those of its site."""
-        for key in (link_key, link_key.partition(LINK_SEGMENT)[0]):
-            settings = self.settings_by_resource.get(key)
-            if settings and settings.properties.legacy_algorithms is not None:
-                return settings.properties.legacy_algorithms
-        return False
+        return any(said.legacy_algorithms for said in self._said(link_key, "legacy_algorithms"))
+
+    def mobike(self, link_key: str) -> bool:
+        """Tells whether the branch may move its end of an SA to another address: its settings say so, or the site's."""
+        return any(said.mobike for said in self._said(link_key, "mobike"))
 
     def identity(self, link: Link) -> str:
         """Returns the branch's IKE identity on a link: its address, or else its name, where settings give none.
@@ -87,8 +87,10 @@ class Inventory:
 
     def by_certificate(self, link_key: str) -> bool:
         """Tells whether the ends of a link prove themselves by certificates: its settings say so, or the site's."""
-        for key in (link_key, link_key.partition(LINK_SEGMENT)[0]):
-            settings = self.settings_by_resource.get(key)
-            if settings and settings.properties.authentication is not None:
-                return settings.properties.authentication == "Certificate"
-        return False
+        return any(said.authentication == "Certificate" for said in self._said(link_key, "authentication"))
+
+    def _said(self, link_key: str, field: str) -> list[SettingsProperties]:
+        """Returns what settings say of a link, if one has the field: the link's own, or else those of its site."""
+        keys = (link_key, link_key.partition(LINK_SEGMENT)[0])
+        extending = (self.settings_by_resource[key] for key in keys if key in self.settings_by_resource)
+        return [one.properties for one in extending if getattr(one.properties, field) is not None][:1]

@@ -38,12 +38,14 @@ class SettingsProperties(Model):
 
     `remote_identity` is the branch's IKE identity (its link's address, or else its name, where absent); of two sites
     that announce one prefix, that of the lower `priority` is preferred; `legacy_algorithms` lets IKE offer and accept
-    SHA-1, 3DES and DH groups of 1024 bits. `bgp_hold_time` is in seconds."""
+    SHA-1, 3DES and DH groups of 1024 bits; `mobike` (RFC 4555) lets the branch move its SAs to another address.
+    `bgp_hold_time` is in seconds."""
 
     resource: ExtendedRef
     remote_identity: Annotated[str, AfterValidator(_identity)] | None = None
     priority: Annotated[int, Field(ge=0, le=65535)] | None = None
     legacy_algorithms: bool | None = None
+    mobike: bool | None = None
     authentication: Literal["PSK", "Certificate"] | None = None
     certificate: Chain | None = None
     private_key: PrivateKey | None = None

@@ -219,6 +219,30 @@ def test_update_and_delete(daemon: Daemon) -> None:
     assert observed(daemon) == set()
 
 
+def changed(daemon: Daemon) -> set[str]:
+    """What the next agent finds of the ledger."""
+
+    async def work(driver: StrongswanDriver) -> set[str]:
+        return set(driver.changed)
+
+    return run(daemon, work)
+
+
+def test_whose_terms_changed_is_known_until_it_has_settled(daemon: Daemon) -> None:
+    reach(daemon, WANTED)
+    reach(daemon, [SECRET, replace(CONNECTION, remote_id="br2.example", dpd_delay=20)])
+    assert changed(daemon) == set(), "its SAs have ended"
+    reach(daemon, [SECRET, replace(CONNECTION, remote_id="br2.example", mobike=True)])
+    assert changed(daemon) == {"hgt1"}
+    run(daemon, lambda driver: driver.settled("hgt1"))
+    assert changed(daemon) == set()
+    reach(daemon, WANTED)
+    reach(daemon, [SECRET, replace(CONNECTION, esp_proposals=("aes256-sha256",))])
+    assert changed(daemon) == {"hgt1"}
+    reach(daemon, [])
+    assert changed(daemon) == set()
+
+
 BASED = replace(CONNECTION, selectors=(("10.50.0.0/24", "10.1.0.0/24"), ("10.60.0.0/16", "10.1.0.0/24")))
 
 

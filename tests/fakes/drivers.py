@@ -212,6 +212,8 @@ class FakeStrongswan:
         self.since = 1_000.0
         self.initiated: list[tuple[str, ...]] = []
         self.terminated: list[int] = []
+        self.terminated_children: list[int] = []
+        self.changed: dict[str, float] = {}
         self.refuses_to_initiate = ""
         self.expected: tuple[Object, ...] = ()
         self.moved: asyncio.Queue[str | Exception] = asyncio.Queue()
@@ -278,6 +280,15 @@ class FakeStrongswan:
         self.reach.ask("terminate")
         self.terminated.append(ike_sa)
         return ""
+
+    async def terminate_child(self, child_sa: int) -> str:
+        self.reach.ask("terminate_child")
+        self.terminated_children.append(child_sa)
+        return ""
+
+    async def settled(self, name: str) -> None:
+        self.reach.ask("settled")
+        self.changed.pop(name, None)
 
     async def reachable(self) -> None:
         await self.back.wait()

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from hubgw.names import is_ours
 from hubgw.pki.reading import DIGITS
-from hubgw.plan.types import IkeCertificate, IkeConnection, IkeKey, IkeSecret, child_names
+from hubgw.plan.types import SA_TERMS, IkeCertificate, IkeConnection, IkeKey, IkeSecret, child_names
 
 Message = Mapping[str, Any]
 
@@ -91,7 +91,8 @@ def encode_connection(
     return {
         connection.name: {
             "version": str(connection.version),
-            "mobike": "no",  # it would announce every address of the machine, the other instance's too
+            # It tells the branch every address of the machine, the other instance's too.
+            "mobike": "yes" if connection.mobike else "no",
             "local_addrs": [connection.local_address],
             "remote_addrs": [connection.remote_address],
             # RFC 7383, where both ends can: fragments of IP are what firewalls drop.
@@ -192,6 +193,11 @@ def other_ends(old: IkeConnection, new: IkeConnection) -> bool:
         return one.version, one.if_id, *addresses, one.local_id, one.remote_id, by_certificate
 
     return ends(old) != ends(new) or not set(old.authorities) <= set(new.authorities)
+
+
+def other_terms(old: IkeConnection, new: IkeConnection) -> bool:
+    """Tells whether SAs of the old connection go on, but would not be made so by the new."""
+    return not other_ends(old, new) and any(getattr(old, name) != getattr(new, name) for name in SA_TERMS)
 
 
 def children_gone(old: IkeConnection, new: IkeConnection) -> list[str]:

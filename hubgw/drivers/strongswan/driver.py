@@ -1,6 +1,7 @@
 """Connections and preshared keys in charon: plan objects <-> VICI. What is not ours by its name is never touched."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence, Set
 from pathlib import Path
 
@@ -92,6 +93,24 @@ class StrongswanDriver:
         order = {"ike-id": str(ike_sa), "force": "yes", "timeout": _LATER}
         return await self._commands.call(lambda session: session.refusals([("terminate", order)])[0])
 
+    async def terminate_child(self, child_sa: int) -> str:
+        """Starts to end one child SA. Returns why charon would not, or an empty string."""
+        order = {"child-id": str(child_sa), "force": "yes", "timeout": _LATER}
+        return await self._commands.call(lambda session: session.refusals([("terminate", order)])[0])
+
+    @property
+    def changed(self) -> Mapping[str, float]:
+        """When the terms of a connection changed under its SAs, in epoch seconds, by its name; until they have."""
+        return self._ledger.changed
+
+    async def settled(self, name: str) -> None:
+        """Says that no SA of a connection stands on terms that have changed."""
+        await self._commands.call(lambda session: self._settle(name))
+
+    def _settle(self, name: str) -> None:
+        self._ledger.settle(name)
+        self._ledger.save()
+
     async def reachable(self) -> None:
         """Returns when charon's socket can be connected to."""
         while True:
@@ -172,6 +191,8 @@ class StrongswanDriver:
                 errors.append(OpError(op, refusal))
             elif isinstance(op.new, IkeConnection):
                 self._ledger.put(op.new)
+                if isinstance(op, Update) and isinstance(op.old, IkeConnection) and codec.other_terms(op.old, op.new):
+                    self._ledger.change(op.new.name, time.time())
             elif isinstance(op.new, IkeKey | IkeCertificate):
                 self._ledger.put_credential(_kind(op.new), str(op.new.key[1]))
         if any(isinstance(op, Delete) and isinstance(op.old, IkeCertificate) for op in ops):

@@ -23,6 +23,7 @@ class Ledger:
         self._epoch = 0.0
         self.connections: dict[str, IkeConnection] = {}
         self.credentials: dict[str, str] = {}  # kind of the object by its id or digest
+        self.changed: dict[str, float] = {}  # when a connection's terms changed under its SAs, epoch seconds
         self._saved = False
         self._read()
 
@@ -32,6 +33,7 @@ class Ledger:
             self._epoch, self._saved = epoch, False
             self.connections.clear()
             self.credentials.clear()
+            self.changed.clear()
         return self.connections
 
     def put(self, connection: IkeConnection) -> None:
@@ -42,6 +44,15 @@ class Ledger:
     def drop(self, name: str) -> None:
         """Forgets what was unloaded."""
         self._saved = self.connections.pop(name, None) is None and self._saved
+        self.settle(name)
+
+    def change(self, name: str, when: float) -> None:
+        """Keeps that a connection has SAs of terms that it had until then."""
+        self.changed[name], self._saved = when, False
+
+    def settle(self, name: str) -> None:
+        """Forgets it."""
+        self._saved = self.changed.pop(name, None) is None and self._saved
 
     def put_credential(self, kind: str, id_: str) -> None:
         """Keeps that a key or certificate was loaded."""
@@ -57,7 +68,12 @@ class Ledger:
         if self._saved:
             return
         entries = [to_ledger(one) for one in self.connections.values()]
-        content = {"epoch": self._epoch, "connections": entries, "credentials": self.credentials}
+        content = {
+            "epoch": self._epoch,
+            "connections": entries,
+            "credentials": self.credentials,
+            "changed": self.changed,
+        }
         ledger_file.write(self._path, json.dumps(content))
         self._saved = True
 
@@ -67,6 +83,7 @@ class Ledger:
             self._epoch = float(content["epoch"])
             self.connections = {entry["name"]: from_ledger(entry) for entry in content["connections"]}
             self.credentials = {str(id_): str(kind) for id_, kind in content.get("credentials", {}).items()}
+            self.changed = {str(name): float(when) for name, when in content.get("changed", {}).items()}
             self._saved = True
         except (OSError, ValueError, TypeError, KeyError):
-            self._epoch, self.connections, self.credentials = 0.0, {}, {}
+            self._epoch, self.connections, self.credentials, self.changed = 0.0, {}, {}, {}

@@ -237,11 +237,11 @@ def terms(version: int = 2, timeout: int | None = None) -> Terms:
 @pytest.mark.parametrize(("timeout", "delay"), [(None, 10), (16, 1), (20, 5), (10, 1), (3600, 10)])
 def test_a_dead_branch_is_found_within_its_timeout(timeout: int | None, delay: int) -> None:
     own = suites(2, None, legacy=False, initiates=True)
-    connection = compile_ike(TUNNEL, terms(timeout=timeout), own, local_id="a", remote_id="b", proof=None)
+    connection = compile_ike(TUNNEL, terms(timeout=timeout), own, local_id="a", remote_id="b", proof=None, mobike=False)
     assert (connection.dpd_delay, connection.dpd_timeout) == (delay, 0)
-    assert compile_ike(TUNNEL, terms(1, timeout), own, local_id="a", remote_id="b", proof=None).dpd_timeout == (
-        timeout or 45
-    )
+    assert compile_ike(
+        TUNNEL, terms(1, timeout), own, local_id="a", remote_id="b", proof=None, mobike=False
+    ).dpd_timeout == (timeout or 45)
 
 
 @pytest.mark.parametrize("version", [1, 2])
@@ -289,7 +289,7 @@ def test_a_quick_mode_that_the_hub_starts_is_without_pfs() -> None:
         "aes128-sha1",
     )
     version_2 = set(suites(2, None, legacy=True, initiates=True).esp)
-    assert version_2 - set(answered.esp) == {"aes256gcm16-ecp384-x25519-modp2048-ke1_mlkem768"}
+    assert version_2 - set(answered.esp) == {"aes256gcm16-ecp384-x25519-ecp256-modp2048-ke1_mlkem768"}
     assert version_2 > set(answered.esp) > set(started.esp)
     policy = IpsecPolicy.model_validate(POLICY | {"pfsGroup": "ECP384"})
     assert suites(1, policy, legacy=False, initiates=True).esp == ("aes256-sha256-ecp384",)
@@ -330,7 +330,7 @@ def test_a_full_inner_packet_fits_the_underlay_with_each_suite(underlay: int) ->
 def test_an_ikev1_branch_that_alone_starts_makes_each_next_child_sa() -> None:
     # A quick mode of the hub's would have PFS, as one of its proposals has, and a branch without would refuse it.
     only_answers = suites(1, None, legacy=False, initiates=False)
-    assert {"aes256-sha256", "aes256-sha256-ecp384-x25519-modp2048"} <= set(only_answers.esp)
+    assert {"aes256-sha256", "aes256-sha256-ecp384-x25519-ecp256-modp2048"} <= set(only_answers.esp)
     assert (only_answers.rekey_time, only_answers.life_time) == (0, 28_800)
     for other in (suites(1, None, legacy=False, initiates=True), suites(2, None, legacy=False, initiates=False)):
         assert 0 < other.rekey_time < other.life_time == 3_600

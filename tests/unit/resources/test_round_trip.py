@@ -186,6 +186,7 @@ documents = st.one_of(
         resource=reference(names),
         priority=maybe(st.integers(0, 65535)),
         legacyAlgorithms=maybe(st.booleans()),
+        mobike=maybe(st.booleans()),
         bgpPassword=maybe(passwords),
         bgpTtlSecurity=maybe(st.booleans()),
         bgpHoldTime=maybe(st.integers(3, 65535)),
