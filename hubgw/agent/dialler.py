@@ -47,6 +47,7 @@ class Dialler:
         self._strongswan = strongswan
         self._journal = journal
         self._attempts = Backoff(FIRST_DELAY, LONGEST_DELAY)
+        self._pairs = Backoff(FIRST_DELAY, LONGEST_DELAY)  # of the children that a branch does not take
         self._renewal = Renewal(strongswan, journal)
         self._cleanups = Backoff(DUPLICATES_AFTER, 16 * DUPLICATES_AFTER)
         self._asked: dict[int, float] = {}  # when a child was asked for, by unique id of its IKE SA
@@ -69,7 +70,9 @@ class Dialler:
         down = [tunnel for tunnel in tunnels if not set(tunnel.children) <= carried.get(tunnel.name, {}).keys()]
         for name in {tunnel.name for tunnel in tunnels}.difference(tunnel.name for tunnel in down):
             self._attempts.reset(name)
+            self._pairs.reset(name)
         self._attempts.keep({tunnel.name for tunnel in tunnels})
+        self._pairs.keep({tunnel.name for tunnel in tunnels})
         due = any(tunnel.initiates and self._attempts.due(tunnel.name, now) for tunnel in down)
         if not (moved or due or self._asked) and now - self._listed < LIST_EVERY:
             return
@@ -108,8 +111,8 @@ class Dialler:
         """Asks for the children that an IKE SA lacks of several: a branch may bring up those alone that it needs."""
         there = {child.name for child in sa.children}
         missing = [name for name in tunnel.children if name not in there]
-        if missing and tunnel.initiates and self._attempts.due(tunnel.name, now):
-            self._attempts.failed(tunnel.name, now)
+        if missing and tunnel.initiates and self._pairs.due(tunnel.name, now):
+            self._pairs.failed(tunnel.name, now)
             await self._initiate(tunnel, *missing)
 
     async def _second_step(self, tunnel: TunnelOf, waiting: Sequence[IkeSa], *, alone: bool, now: float) -> None:

@@ -19,6 +19,10 @@ FIRST_DELAY = 20.0
 
 LONGEST_DELAY = 960.0
 
+BEGINS = 3.0
+"""Seconds after a change in which nothing is started: charon tells whole seconds, and what is made in that of the
+change cannot be told from what was there before."""
+
 SETTLED = 3
 """Seconds for which a new child SA must have stood before the old one ends: the branch sends on it by then, and what
 it has sent on the old one has come."""
@@ -38,7 +42,6 @@ class _Sas:
     @staticmethod
     def of(ike: Sequence[IkeSa], changed_ago: float) -> "_Sas":
         children = [child for sa in ike for child in sa.children if child.state in CHILD_UP]
-        # charon counts whole seconds: what was made in the second of the change may be of the old terms.
         old = [child for child in children if child.installed >= changed_ago - 1]
         return _Sas(ike, old, [child for child in children if child not in old])
 
@@ -71,13 +74,16 @@ class Renewal:
             of_connection.setdefault(sa.connection, []).append(sa)
         for tunnel in (tunnel for tunnel in tunnels if tunnel.name in changed):
             ike = of_connection.get(tunnel.name, [])
-            mine = _Sas.of(ike, wall - changed[tunnel.name])
+            changed_ago = wall - changed[tunnel.name]
+            mine = _Sas.of(ike, changed_ago)
             if not mine.old:
                 if not ike or mine.new:
                     await self._strongswan.settled(tunnel.name)
             elif mine.succeeded:
                 await self._end(tunnel, mine)
-            elif tunnel.initiates and left and not mine.new and self._attempts.due(attempts[tunnel.name], now):
+            elif mine.new or not tunnel.initiates or changed_ago < BEGINS:
+                continue
+            elif left and self._attempts.due(attempts[tunnel.name], now):
                 left -= 1
                 self._attempts.failed(attempts[tunnel.name], now)
                 self._journal.record("tunnel.renewing", tunnel.connection, tunnel=tunnel.name)

@@ -13,7 +13,8 @@ from hubgw.drivers import ledger_file
 
 
 class Resolved:
-    """`addresses` is replaced when something changes, and never changed itself."""
+    """`addresses` is replaced when something changes, and never changed itself; what has led there for longest is
+    first, in the file too."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -21,7 +22,8 @@ class Resolved:
 
     def put(self, found: Mapping[tuple[str, str], str], wanted: Set[tuple[str, str]]) -> bool:
         """Adds what was found, and forgets what is not wanted; tells whether that changed anything."""
-        addresses = {key: address for key, address in {**self.addresses, **found}.items() if key in wanted}
+        staying = {key: at for key, at in self.addresses.items() if found.get(key, at) == at}
+        addresses = {key: address for key, address in {**staying, **found}.items() if key in wanted}
         if addresses == self.addresses:
             return False
         self.addresses = addresses

@@ -118,8 +118,9 @@ class Resolver:
         desired = self._reconciler.state.desired
         if desired and (address := desired.addresses.get((tunnel.name, tunnel.fqdn))):
             return (
-                f"fqdn {tunnel.fqdn} leads to {address}, which is the hub's own or that of a branch that could not be "
-                "told from this; correct its A record, or give both branches IKEv2, the same mode and own identities"
+                f"fqdn {tunnel.fqdn} leads to {address}, which is the hub's own or that of a branch that was there "
+                "before and could not be told from this; correct its A record, or give both branches IKEv2, the same "
+                "mode and own identities"
             )
         return ""
 
@@ -153,9 +154,10 @@ class System:
             with suppress(RuntimeError):  # the loop has ended
                 loop.call_soon_threadsafe(take, found)
 
+        # A look-up that hangs keeps its slot; who waits for one has not asked yet.
+        await self._free.acquire()
         try:
             async with asyncio.timeout(DEADLINE):
-                await self._free.acquire()
                 threading.Thread(target=ask, name="look-up", daemon=True).start()
                 got = await answer
         except TimeoutError:

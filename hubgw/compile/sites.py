@@ -190,7 +190,7 @@ def _selectors(scope: Scope, connection: VpnConnection) -> Selectors:
 def _tunnel(scope: Scope, connection: VpnConnection, terms: Terms, instance: GatewayInstance, where: Where) -> TunnelOf:
     link = terms.link
     name, if_id = scope.numbers.tunnel(tunnel_owner(connection, link, instance.instance))
-    remote_address = where.of(name, terms, instance)
+    remote_address = where.of(name, terms)
     return TunnelOf(
         name=name,
         nexthop=if_id,

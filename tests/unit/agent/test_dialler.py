@@ -218,11 +218,15 @@ def test_a_policy_based_tunnel_has_each_pair_asked_for_and_then_what_is_missing(
         clock.now += LONGEST_DELAY
         await dialler.round()
         assert charon.initiated[2:] == [(based.name, other)]
+        charon.ike = []
+        await rig.reconciler.follow()
+        await dialler.round()
+        assert charon.initiated[3:] == [(based.name,)], "that a pair is refused delays no tunnel"
         both = (child_sa(one, uniqueid=1), child_sa(other, uniqueid=2))
         charon.ike = [ike_sa(based.name, uniqueid=5, children=both)]
         await rig.reconciler.follow()
         clock.now += LONGEST_DELAY
         await dialler.round()
-        assert len(charon.initiated) == 3
+        assert len(charon.initiated) == 4
 
     run(case())

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from hubgw.agent.dialler import Dialler
-from hubgw.agent.renewal import BURST, LONGEST_DELAY, SETTLED, Renewal
+from hubgw.agent.renewal import BEGINS, BURST, LONGEST_DELAY, SETTLED, Renewal
 from hubgw.drivers.strongswan.codec import ChildSa, IkeSa
 from tests.fakes.drivers import FakeStrongswan, child_sa, ike_sa
 from tests.unit.agent.rig import Rig, run
@@ -93,6 +93,16 @@ def test_what_the_branch_alone_starts_waits_for_it(tmp_path: Path) -> None:
         assert bench.charon.initiated == [] and bench.renewal.begun("hgt1")
         await bench.round(_ike(OLD), _ike(NEW, uniqueid=6), initiates=False)
         assert bench.charon.terminated == [5]
+
+    run(case())
+
+
+def test_nothing_is_started_in_the_second_of_the_change(tmp_path: Path) -> None:
+    async def case() -> None:
+        bench = Bench(tmp_path)
+        bench.charon.changed = {"hgt1": time.time() - BEGINS + 1}
+        await bench.round(_ike(OLD))
+        assert bench.charon.initiated == [] and bench.renewal.begun("hgt1")
 
     run(case())
 

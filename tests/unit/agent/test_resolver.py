@@ -178,6 +178,17 @@ def test_an_address_that_is_the_hubs_own_is_said(tmp_path: Path) -> None:
     run(case())
 
 
+def test_what_has_moved_is_behind_all_that_stayed(tmp_path: Path) -> None:
+    one, other = ("hgt1", "a.example.com"), ("hgt3", "b.example.com")
+    path, wanted = tmp_path / "names.json", {one, other}
+    resolved = Resolved(path)
+    resolved.put({one: "192.0.2.2", other: "192.0.2.6"}, wanted)
+    resolved.put({one: "192.0.2.2"}, wanted)
+    assert list(resolved.addresses) == [one, other]
+    resolved.put({one: "192.0.2.3"}, wanted)
+    assert list(resolved.addresses) == list(Resolved(path).addresses) == [other, one]
+
+
 @pytest.mark.parametrize("content", ["", "{}", '[["hgt1"]]', '[["hgt1", "a.example.com", "nowhere"]]'])
 def test_a_damaged_file_is_as_none(tmp_path: Path, content: str) -> None:
     (tmp_path / "names.json").write_text(content)
@@ -204,6 +215,13 @@ def test_the_systems_resolver_answers_or_says_why(monkeypatch: pytest.MonkeyPatc
             await system.look_up(OTHER)
         with pytest.raises(OSError, match=r"no answer within 0\.2 s"):
             await system.look_up("slow.example.com")
+        monkeypatch.setattr(resolver_module, "AT_ONCE", 1)
+        narrow = System()
+        slow, waits = (asyncio.create_task(narrow.look_up(name)) for name in ("slow.example.com", NAME))
+        with pytest.raises(OSError, match="no answer"):
+            await slow
+        assert not waits.done(), "the slot is not free yet, and the time of the next has not begun"
         hangs.set()
+        assert await waits == ["192.0.2.2", "192.0.2.3"]
 
     run(case())

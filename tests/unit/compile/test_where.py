@@ -21,16 +21,15 @@ Terms = Mapping[str, str]
 DEFAULT: Terms = MappingProxyType({})
 
 
-def compiled(addresses: Addresses, *, named: Terms = DEFAULT, other: Terms = DEFAULT) -> Plan:
-    """Compiles a site with a named link, `a`, beside one with an address, `b`."""
+def compiled(addresses: Addresses, *, named: Terms = DEFAULT, other: Terms = DEFAULT, other_name: str = "") -> Plan:
+    """Compiles a site with a named link, `a`, beside one with an address, or a name as well, `b`."""
+    beside = {"fqdn": other_name} if other_name else {"ipAddress": "192.0.2.6"}
     documents = [
         document("virtualWans", "wan1"),
         document("virtualHubs", "hub1", "westeurope", virtualWan="wan1", addressPrefix="10.200.0.0/24"),
         document("vpnGateways", "gw1", "westeurope", virtualHub="hub1"),
     ]
-    for number, (site, at, terms) in enumerate(
-        [("a", {"fqdn": "Branch.example.com"}, named), ("b", {"ipAddress": "192.0.2.6"}, other)]
-    ):
+    for number, (site, at, terms) in enumerate([("a", {"fqdn": "Branch.example.com"}, named), ("b", beside, other)]):
         documents += [
             document(
                 "vpnSites",
@@ -62,7 +61,7 @@ def ends(plan: Plan) -> dict[str, str]:
     return {
         obj.name: f"{obj.remote_address} {obj.remote_id}"
         for obj in plan.objects
-        if isinstance(obj, IkeConnection) and obj.name in {"hgt1", "hgt2"}
+        if isinstance(obj, IkeConnection) and obj.remote_id != "192.0.2.6"
     }
 
 
@@ -117,3 +116,12 @@ def test_a_name_takes_nothing_from_a_branch_with_that_address(named: dict[str, s
     assert ends(plan) == {}
     gated = [obj.item for obj in plan.objects if isinstance(obj, Element) and obj.set == "initiator_only"]
     assert len(gated) == (2 if "vpnLinkConnectionMode" in other else 0)
+
+
+def test_of_two_names_that_lead_to_one_address_the_first_has_it() -> None:
+    version_1 = {"vpnConnectionProtocolType": "IKEv1"}
+    for first, second in ((NAME, "b.example.com"), ("b.example.com", NAME)):
+        tunnels = {NAME: ("hgt1", "hgt2"), "b.example.com": ("hgt3", "hgt4")}
+        addresses = {(tunnel, name): "192.0.2.9" for name in (first, second) for tunnel in tunnels[name]}
+        plan = compiled(addresses, named=version_1, other=version_1, other_name="b.example.com")
+        assert ends(plan) == dict.fromkeys(tunnels[first], f"192.0.2.9 {first}")
