@@ -82,7 +82,9 @@ async def _issue(request: web.Request) -> web.Response:
     if not peer(request).is_root:
         return error(403, "AuthorizationFailed", "certificates are issued for root alone")
     match body:
-        case {"request": str(asked), "name": str(name), "names": list(names), "days": int(days)}:
+        case {"request": str(asked), "name": str(name), "names": list(names), "days": int(days)} if not isinstance(
+            days, bool
+        ):
             wanted = [str(one) for one in names]
         case _:
             raise Refused(Refusal.INVALID, ["expected {request, name, names, days}"])

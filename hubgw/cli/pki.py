@@ -4,6 +4,7 @@ A private key is made here and stays here: the agent is asked to sign a request.
 """
 
 import os
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -52,25 +53,25 @@ def issue(
     if Path(name).name != name or name.startswith(".") or name in {"", "hubgw-ca"}:
         raise Fail(Code.USAGE, [f"{name}: is no name of a branch; expected one like branch1.example.com"])
     folder = Path(out)
-    files = {"certificate": folder / f"{name}.pem", "authority": folder / "hubgw-ca.pem"}
-    made = folder / f"{name}.key"
-    if csr is None:
-        key = new_key()
-        asked = request(key, name[:64])
-        _write(made, key.reveal(), _PRIVATE)
-    else:
-        asked = _read(csr)
-    try:
+    own, authority, made = folder / f"{name}.pem", folder / "hubgw-ca.pem", folder / f"{name}.key"
+    key = new_key() if csr is None else None
+    asked = request(key, name[:64]) if key else _read(csr or "")
+    # What is issued is issued for good: there is a place for it, and its key is kept, before the agent is asked.
+    with ExitStack() as undone:
+        for path, text, mode in ((made, key.reveal() if key else None, _PRIVATE), (own, "", _PUBLIC)):
+            if text is not None:
+                _create(path, mode)
+                undone.callback(path.unlink)
+                _fill(path, text)
         body = {"request": asked, "name": name, "names": list(names or (name,)), "days": days}
         answer = common.client(socket).post("/hubgw/pki/issue", body)
-        for part, path in files.items():
-            path.unlink(missing_ok=True)
-            _write(path, answer[part], _PUBLIC)
-    except Fail:
-        if csr is None:
-            made.unlink()
-        raise
-    written = [*map(str, files.values()), *([] if csr else [str(made)])]
+        undone.pop_all()
+    _fill(own, answer["certificate"])
+    with suppress(OSError):
+        authority.unlink()
+    _create(authority, _PUBLIC)
+    _fill(authority, answer["authority"])
+    written = [str(own), str(authority), *([str(made)] if key else [])]
     if as_json_:
         as_json({"issued": answer["issued"], "files": written})
         return
@@ -116,11 +117,17 @@ def _read(name: str) -> str:
         raise Fail(Code.USAGE, [f"{name}: {why}; is it the request that was meant?"]) from None
 
 
-def _write(path: Path, text: str, mode: int) -> None:
-    """Writes a new file; what is there already, which may be a key in use, is left alone."""
+def _create(path: Path, mode: int) -> None:
+    """Makes a new file; what is there already, which may be in use, is left alone."""
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode))
     except OSError as error:
         raise Fail(Code.USAGE, [f"{path}: {error.strerror}; move it away, or name another folder with --out"]) from None
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        file.write(text)
+
+
+def _fill(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="ascii")
+    except OSError as error:
+        hint = "revoke what was issued (hubgw pki list), and ask again"
+        raise Fail(Code.FAILED, [f"{path}: {error.strerror}; {hint}"]) from None

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from hubgw.compile.draft import Draft
 from hubgw.compile.scope import of_type
-from hubgw.pki.reading import Credentials, key_id
+from hubgw.pki.reading import Credentials, key_id, normalised
 from hubgw.plan.types import IkeCertificate, IkeKey
 from hubgw.resources.connection import VpnGateway
 from hubgw.resources.inventory import Inventory
@@ -56,7 +56,7 @@ def compile_credentials(draft: Draft, credentials: Credentials, *owners: str) ->
     """Writes a gateway's key, certificates and revocation lists."""
     own, *between = credentials.own
     authorities = credentials.believed
-    draft.add(IkeKey(key_id(credentials.key), credentials.key), *owners)
+    draft.add(IkeKey(key_id(credentials.key), normalised(credentials.key)), *owners)
     for one in (own, *between, *authorities):
         draft.add(IkeCertificate(one.digest, one.subject, one.der), *owners)
     for revoked in credentials.revoked:

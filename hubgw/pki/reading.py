@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -10,7 +10,12 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
 from cryptography.x509.oid import NameOID
 
 from hubgw.names import Secret
@@ -59,9 +64,13 @@ class Certificate:
 
 @dataclass(frozen=True, slots=True)
 class RevocationList:
-    """What an authority has revoked, until `next_update` (epoch seconds)."""
+    """What an authority has revoked, until `next_update` (epoch seconds); `key_id` is that of the authority's key, and
+    `number` grows with each list, where the list says so."""
 
     issuer: str
+    key_id: str
+    number: int | None
+    last_update: float
     next_update: float
     serials: frozenset[str]
     der: bytes = field(repr=False)
@@ -70,6 +79,19 @@ class RevocationList:
     def digest(self) -> str:
         """What tells it from any other."""
         return digest(self.der)
+
+    def same_authority(self, other: "RevocationList") -> bool:
+        """Tells whether charon takes the lists for those of one authority: an authority may change its key."""
+        one_key = not self.key_id or not other.key_id or self.key_id == other.key_id
+        return one_key and self.issuer == other.issuer
+
+    def replaces(self, other: "RevocationList") -> bool:
+        """Tells whether charon keeps this list in place of the other: of one authority it has the newest alone."""
+        if self.number is not None and other.number is not None:
+            newer = self.number > other.number
+        else:
+            newer = self.last_update > other.last_update
+        return newer and self.same_authority(other)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,16 +127,39 @@ def digest(der: bytes) -> str:
 
 def read_certificates(text: str) -> tuple[Certificate, ...]:
     """Returns the certificates of a text, in its order. Raises Unreadable."""
-    return tuple(_certificate(block) for block in _blocks(text, "CERTIFICATE"))
+    return tuple(_certificate(x509.load_pem_x509_certificate, block) for block in _blocks(text, "CERTIFICATE"))
+
+
+def certificate_of(der: bytes) -> Certificate:
+    """Returns a certificate from its DER. Raises Unreadable."""
+    return _certificate(x509.load_der_x509_certificate, der)
 
 
 def read_revocation_lists(text: str) -> tuple[RevocationList, ...]:
     """Returns the revocation lists of a text, in its order. Raises Unreadable."""
-    return tuple(_revocation_list(block) for block in _blocks(text, "X509 CRL"))
+    return tuple(_revocation_list(x509.load_pem_x509_crl, block) for block in _blocks(text, "X509 CRL"))
+
+
+def revocation_list_of(der: bytes) -> RevocationList:
+    """Returns a revocation list from its DER. Raises Unreadable."""
+    return _revocation_list(x509.load_der_x509_crl, der)
 
 
 def key_id(key: Secret) -> str:
     """Returns the SHA-1 of a private key's public one. Raises Unreadable."""
+    return _key_id(_private(key).public_key())
+
+
+def normalised(key: Secret) -> Secret:
+    """Returns a private key as PKCS#8 in PEM: charon reads the first block of a text, which may be its parameters.
+
+    Raises:
+        Unreadable: see `key_id`.
+    """
+    return Secret(_private(key).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode())
+
+
+def _private(key: Secret) -> RSAPrivateKey | EllipticCurvePrivateKey:
     try:
         private = load_pem_private_key(key.reveal().encode(), None)
     except TypeError:
@@ -125,7 +170,7 @@ def key_id(key: Secret) -> str:
         raise Unreadable("is neither an RSA nor an ECDSA key")
     if isinstance(private, RSAPrivateKey) and private.key_size < LEAST_RSA:
         raise Unreadable(f"is an RSA key of {private.key_size} bits, and {LEAST_RSA} are the least")
-    return _key_id(private.public_key())
+    return private
 
 
 def signed_by(issued: Certificate | RevocationList, authorities: Iterable[Certificate]) -> bool:
@@ -154,9 +199,9 @@ def _blocks(text: str, kind: str) -> list[bytes]:
     return [block[0].encode() for block in found]
 
 
-def _certificate(block: bytes) -> Certificate:
+def _certificate(load: Callable[[bytes], x509.Certificate], data: bytes) -> Certificate:
     try:
-        parsed = x509.load_pem_x509_certificate(block)
+        parsed = load(data)
         return Certificate(
             subject=distinguished_name(parsed.subject),
             issuer=distinguished_name(parsed.issuer),
@@ -172,28 +217,35 @@ def _certificate(block: bytes) -> Certificate:
         raise Unreadable("holds a certificate that cannot be read") from None
 
 
-def _revocation_list(block: bytes) -> RevocationList:
+def _revocation_list(load: Callable[[bytes], x509.CertificateRevocationList], data: bytes) -> RevocationList:
     try:
-        parsed = x509.load_pem_x509_crl(block)
+        parsed = load(data)
         until = parsed.next_update_utc
         return RevocationList(
             issuer=distinguished_name(parsed.issuer),
+            key_id=_authority_key_id(parsed.extensions),
+            number=_number(parsed.extensions),
+            last_update=parsed.last_update_utc.timestamp(),
             next_update=until.timestamp() if until else 0.0,
             serials=frozenset(f"{one.serial_number:x}" for one in parsed),
             der=parsed.public_bytes(Encoding.DER),
         )
-    except (ValueError, TypeError, UnsupportedAlgorithm):
+    except (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension):
         raise Unreadable("holds a revocation list that cannot be read") from None
 
 
 def distinguished_name(name: x509.Name) -> str:
-    """Returns a name as charon writes it: in the order of the certificate.
+    """Returns a name as charon writes it: in the order of the certificate; what is not printable is escaped.
 
     >>> from cryptography.x509 import Name, NameAttribute
     >>> distinguished_name(Name([NameAttribute(NameOID.COMMON_NAME, "branch1")]))
     'CN=branch1'
     """
-    return ", ".join(f"{ATTRIBUTES.get(one.oid, one.oid.dotted_string)}={one.value!s}" for one in name)
+    return ", ".join(f"{ATTRIBUTES.get(one.oid, one.oid.dotted_string)}={_printable(str(one.value))}" for one in name)
+
+
+def _printable(text: str) -> str:
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
 
 def _names(extensions: x509.Extensions) -> tuple[str, ...]:
@@ -202,7 +254,7 @@ def _names(extensions: x509.Extensions) -> tuple[str, ...]:
     except x509.ExtensionNotFound:
         return ()
     kinds = (x509.IPAddress, x509.DNSName, x509.RFC822Name)
-    return tuple(str(one.value) for one in names if isinstance(one, kinds))
+    return tuple(_printable(str(one.value)) for one in names if isinstance(one, kinds))
 
 
 def _is_authority(extensions: x509.Extensions) -> bool:
@@ -210,6 +262,20 @@ def _is_authority(extensions: x509.Extensions) -> bool:
         return extensions.get_extension_for_class(x509.BasicConstraints).value.ca
     except x509.ExtensionNotFound:
         return False
+
+
+def _authority_key_id(extensions: x509.Extensions) -> str:
+    try:
+        return (extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier or b"").hex()
+    except x509.ExtensionNotFound:
+        return ""
+
+
+def _number(extensions: x509.Extensions) -> int | None:
+    try:
+        return extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
+    except x509.ExtensionNotFound:
+        return None
 
 
 def _key_id(public: object) -> str:

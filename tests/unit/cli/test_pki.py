@@ -1,5 +1,7 @@
 """`hubgw pki` against the agent's own authority on a real socket: files, their modes, and no key that leaves them."""
 
+import errno
+import json
 import logging
 import stat
 from collections.abc import Iterator
@@ -81,6 +83,39 @@ def test_a_key_that_is_there_is_left_alone(hubgw: Hubgw) -> None:
     assert (ended.code, Path(f"{NAME}.key").read_text()) == (2, "in use")
     assert _here() == {f"{NAME}.key"}
     assert "move it away, or name another folder with --out" in ended.err
+
+
+def test_a_certificate_that_is_there_is_left_alone_and_nothing_is_issued(hubgw: Hubgw) -> None:
+    Path("asked.csr").write_text(request(new_key(), NAME))
+    Path(f"{NAME}.pem").write_text("in use")
+    for arguments in (("--csr", "asked.csr"), ()):
+        ended = hubgw("pki", "issue", NAME, *arguments)
+        assert (ended.code, Path(f"{NAME}.pem").read_text()) == (2, "in use")
+        assert f"{NAME}.pem: File exists; move it away, or name another folder with --out" in ended.err
+        assert _here() == {"asked.csr", f"{NAME}.pem"}
+    assert json.loads(hubgw("pki", "list", "--json").out) == []
+
+
+def test_a_folder_that_is_not_there_is_said_before_anything_is_issued(hubgw: Hubgw) -> None:
+    ended = hubgw("pki", "issue", NAME, "--out", "nowhere")
+    assert (ended.code, "nowhere" in ended.err) == (2, True)
+    assert json.loads(hubgw("pki", "list", "--json").out) == []
+
+
+def test_a_key_outlives_what_fails_after_the_certificate_was_issued(
+    hubgw: Hubgw, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = Path.write_text
+
+    def full(path: Path, text: str, **options: str) -> int:
+        if path.suffix == ".pem":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(path, text, **options)
+
+    monkeypatch.setattr(Path, "write_text", lambda path, text, **options: full(path, text, **options) if text else 0)
+    ended = hubgw("pki", "issue", NAME)
+    assert ended.code == 5 and "No space left on device; revoke what was issued" in ended.err
+    assert key_id(Secret(Path(f"{NAME}.key").read_text()))
 
 
 @pytest.mark.parametrize("name", ["../branch1", ".branch1", "/etc/branch1"])
