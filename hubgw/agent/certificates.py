@@ -89,6 +89,11 @@ class Certificates:
             self._save()
         return self.known()
 
+    def names_one(self, names: Sequence[str]) -> bool:
+        """Tells whether a certificate in force has one of these identities."""
+        asked = {name.casefold() for name in names}
+        return any(one.revoked is None and not asked.isdisjoint(map(str.casefold, one.names)) for one in self.issued())
+
     def issue(self, asked: str, name: str, names: Sequence[str], days: int, *, who: str) -> tuple[Issued, str]:
         """Issues a certificate to a branch; returns what it is, and the certificate as PEM.
 

@@ -221,6 +221,9 @@ class Hub:
 
     async def issue(self, request: str, name: str, names: Sequence[str], days: int, *, who: str) -> tuple[Issued, str]:
         """See `Service.issue`."""
+        # Who comes by the one that there is, once there is another, is told from who comes by that.
+        if self._certificates.names_one(names):
+            await self._reconciler.forget_peers()
         with _kept():
             return self._certificates.issue(request, name, names, days, who=who)
 

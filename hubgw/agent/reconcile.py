@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from hubgw.agent.desired import Compiler, Desired
 from hubgw.agent.journal import Journal
 from hubgw.agent.live import Sas, states, uncollected, up_tunnels
+from hubgw.agent.revocation import LOADED_WITHIN, revoked_sas
 from hubgw.agent.routing import Routing
 from hubgw.agent.service import Connection
 from hubgw.drivers.base import DriverError
@@ -41,10 +42,6 @@ class Drivers:
 
 
 DRIVERS = ("netlink", "nftables", "strongswan", "exabgp")
-
-
-_LOADED_WITHIN = 5.0
-"""Seconds after a revocation in which an SA may still be made by what is revoked: charon has not heard of it yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,23 +267,24 @@ class Reconciler:
             self.state.unreachable["netlink"] = str(error)
 
     async def _end_revoked(self, desired: Desired, sas: Sas) -> None:
-        """Ends what was established by a certificate that is revoked: charon looks at one only as an SA is made."""
-        if not desired.revoked:
-            return
-        own = {one.own[0].digest for one in desired.own.values()}
-        connections = (obj for obj in desired.plan.objects if isinstance(obj, IkeConnection))
-        believing = {one.name: one.remote_id for one in connections if one.certificate in own}
-        for sa in sas.ike or ():
-            # What a branch calls itself may differ in case from what it is here.
-            identities = sa.remote_id.casefold(), believing.get(sa.connection, "").casefold()
-            until = max(desired.revoked.get(identity, 0.0) for identity in identities) + _LOADED_WITHIN
-            if sa.connection in believing and sa.established and sas.now - sa.established < until:
-                try:
-                    await self._drivers.strongswan.terminate(sa.uniqueid)
-                except DriverError as error:
-                    self.state.unreachable["strongswan"] = str(error)
-                    return
+        """Ends what was established by a certificate that is revoked, or may have been."""
+        strongswan = self._drivers.strongswan
+        for sa in revoked_sas(desired, sas, strongswan.fresh, strongswan.made_by):
+            try:
+                refusal = await strongswan.terminate(sa.uniqueid)
+            except DriverError as error:
+                self.state.unreachable["strongswan"] = str(error)
+                return
+            # What charon does not have any longer has ended by itself.
+            if not refusal:
                 self._journal.record("sa.revoked", connection=sa.connection, identity=sa.remote_id)
+        if sas.ike is not None:
+            strongswan.judged(sas.now - LOADED_WITHIN)
+
+    async def forget_peers(self) -> None:
+        """Has charon forget by what branches proved themselves; where it cannot be asked, more SAs end than have to."""
+        with suppress(DriverError):
+            await self._drivers.strongswan.forget_peers()
 
     def _note(self, sas: Sas, up: frozenset[int]) -> None:
         """Keeps the state of every tunnel, since when, and tells each that came up or went down."""

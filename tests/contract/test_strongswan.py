@@ -17,7 +17,7 @@ import vici
 from hubgw.drivers.base import DriverError
 from hubgw.drivers.strongswan.driver import StrongswanDriver
 from hubgw.names import Secret
-from hubgw.pki.authority import issue, new_authority, new_key, request, revocation_list
+from hubgw.pki.authority import Authority, issue, new_authority, new_key, request, revocation_list
 from hubgw.pki.reading import read_certificates, read_revocation_lists
 from hubgw.plan.diff import diff
 from hubgw.plan.types import (
@@ -58,24 +58,26 @@ SECRET = IkeSecret("hgt1-0a1b2c", ("198.51.100.10", "br1.example"), Secret(KEY))
 WANTED: list[Object] = [SECRET, CONNECTION]
 
 
-def by_certificate() -> list[Object]:
+def by_certificate(authority: Authority | None = None) -> list[Object]:
     """A connection by certificate, with all that it refers to."""
-    authority = new_authority("test", time.time())
+    authority = authority or new_authority("test", time.time())
     key = new_key()
     own = issue(authority, request(key, "gw1"), "gw1", ["198.51.100.10"], now=time.time(), days=10)
-    revoked = revocation_list(authority, [("1a", time.time())], 1, time.time())
-    (mine,), (root,), (crl,) = (
-        read_certificates(own),
-        read_certificates(authority.certificate),
-        read_revocation_lists(revoked),
-    )
+    (mine,), (root,) = read_certificates(own), read_certificates(authority.certificate)
     return [
         IkeKey(mine.key_id, key),
         IkeCertificate(mine.digest, mine.subject, mine.der),
         IkeCertificate(root.digest, root.subject, root.der),
-        IkeCertificate(crl.digest, crl.issuer, crl.der, revokes=True),
+        listed(authority, 1, "1a"),
         replace(CONNECTION, name="hgt2", certificate=mine.digest, authorities=(root.digest,)),
     ]
+
+
+def listed(authority: Authority, number: int, *serials: str) -> IkeCertificate:
+    """A revocation list of an authority."""
+    text = revocation_list(authority, [(serial, time.time()) for serial in serials], number, time.time())
+    (crl,) = read_revocation_lists(text)
+    return IkeCertificate(crl.digest, crl.issuer, crl.der, revokes=True)
 
 
 class Daemon(Protocol):
@@ -297,6 +299,56 @@ def test_keys_and_certificates_come_and_go_and_what_else_is_wanted_stays(daemon:
     assert session(daemon.path).get_keys()["keys"] == []
     assert list(session(daemon.path).list_certs()) == []
     assert session(daemon.path).get_shared()["keys"] == [SECRET.id.encode()]
+
+
+def held_lists(daemon: Daemon) -> set[bytes]:
+    return {one["data"] for one in session(daemon.path).list_certs() if one["type"] == b"X509_CRL"}
+
+
+def test_a_list_is_replaced_by_the_newer_and_nothing_is_cleared(daemon: Daemon) -> None:
+    authority = new_authority("test", time.time())
+    rest = [*WANTED, *(one for one in by_certificate(authority) if not getattr(one, "revokes", False))]
+    first, second = listed(authority, 1, "1a"), listed(authority, 2, "1a", "1b")
+    reach(daemon, [*rest, first])
+    (theirs,) = read_certificates(new_authority("theirs", time.time()).certificate)
+    session(daemon.path).load_cert({"type": "X509", "data": theirs.der})  # which a clear would take
+    assert [type(op) for op in reach(daemon, [*rest, second])] == [Create, Delete]
+    assert held_lists(daemon) == {second.der}
+    # charon drops an older one, and has what that says.
+    reach(daemon, [*rest, first])
+    assert held_lists(daemon) == {second.der}
+    assert reach(daemon, [*rest, first]) == [] == reach(daemon, [*rest, first, second])
+    assert theirs.der in {one["data"] for one in session(daemon.path).list_certs()}
+    if isinstance(daemon, FakeCharon):
+        assert daemon.requests["clear-creds"] == 0
+    reach(daemon, rest)
+    assert held_lists(daemon) == set(), "what has no successor goes"
+
+
+def test_what_a_list_has_newly_is_known_until_sas_were_held_against_it(daemon: Daemon) -> None:
+    authority = new_authority("test", time.time())
+    rest = [*WANTED, *(one for one in by_certificate(authority) if not getattr(one, "revokes", False))]
+    first, second, third = (listed(authority, number, *("1a", "1b")[:number]) for number in (1, 2, 3))
+    for wanted, serials in ((first, {"1a"}), (second, {"1b"}), (third, None)):
+        reach(daemon, [*rest, wanted])
+
+        async def newly(driver: StrongswanDriver) -> dict[str, set[str]]:
+            await driver.observe()
+            found = {digest: set(one.serials) for digest, one in driver.fresh.items()}
+            driver.judged(0.0)
+            assert set(driver.fresh) == set(found)
+            driver.judged(time.time() + 1)
+            return found
+
+        assert run(daemon, newly, [*rest, wanted]) == ({wanted.digest: serials} if serials else {})
+        assert run(daemon, newly, [*rest, wanted]) == {}
+
+
+def test_charon_forgets_peers_and_keeps_what_it_was_given(daemon: Daemon) -> None:
+    wanted = [*WANTED, *by_certificate()]
+    reach(daemon, wanted)
+    run(daemon, lambda driver: driver.forget_peers())
+    assert reach(daemon, wanted) == []
 
 
 def test_charon_says_why_and_the_rest_is_loaded(daemon: Daemon) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from vici.protocol import Message, Packet, Transport
 
 from hubgw.names import Secret
-from hubgw.pki.reading import key_id
+from hubgw.pki.reading import key_id, revocation_list_of
 
 READS = frozenset(
     {
@@ -115,7 +115,7 @@ class FakeCharon:
             case "unload-key":
                 self.private_keys = [key for key in self.private_keys if key != message["id"].decode()]
             case "load-cert":
-                self.certificates.append((message["type"].decode(), message["data"]))
+                self._load(message["type"].decode(), message["data"])
             case "clear-creds":
                 self.keys, self.private_keys, self.certificates = [], [], []
             case "load-conn":
@@ -129,6 +129,18 @@ class FakeCharon:
             case "unload-shared":
                 self.keys = [key for key in self.keys if key != message["id"].decode()]
         return {"success": "yes"}
+
+    def _load(self, kind: str, der: bytes) -> None:
+        """Of the lists of one authority charon has the newest alone."""
+        if kind == "X509_CRL":
+            new = revocation_list_of(der)
+            for one in [one for one in self.certificates if one[0] == kind]:
+                held = revocation_list_of(one[1])
+                if new.replaces(held):
+                    self.certificates.remove(one)
+                elif new.same_authority(held):
+                    return
+        self.certificates.append((kind, der))
 
 
 def _listed(config: dict[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ of a method; `log` is every operation of all of them in the order in which they 
 """
 
 import asyncio
+import time
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -23,6 +24,8 @@ from hubgw.drivers.nftables.driver import NftablesDriver
 from hubgw.drivers.strongswan.codec import ChildSa, IkeSa
 from hubgw.drivers.strongswan.driver import StrongswanDriver
 from hubgw.drivers.strongswan.faults import Fault
+from hubgw.drivers.strongswan.ledger import Fresh
+from hubgw.pki.reading import Certificate, revocation_list_of
 from hubgw.plan.bgp import Nlri
 from hubgw.plan.diff import target
 from hubgw.plan.types import (
@@ -31,6 +34,7 @@ from hubgw.plan.types import (
     Delete,
     Element,
     Group,
+    IkeCertificate,
     IkeConnection,
     IkeSecret,
     Key,
@@ -214,6 +218,10 @@ class FakeStrongswan:
         self.terminated: list[int] = []
         self.terminated_children: list[int] = []
         self.changed: dict[str, float] = {}
+        self.refuses_to_terminate = ""
+        self.fresh: dict[str, Fresh] = {}
+        self.proved: dict[int, tuple[Certificate, ...]] = {}
+        self.forgotten = 0
         self.refuses_to_initiate = ""
         self.expected: tuple[Object, ...] = ()
         self.moved: asyncio.Queue[str | Exception] = asyncio.Queue()
@@ -252,6 +260,8 @@ class FakeStrongswan:
             elif isinstance(op, Delete):
                 self.objects.pop(obj.key, None)
             else:
+                if isinstance(obj, IkeCertificate) and obj.revokes:
+                    self.fresh[obj.digest] = Fresh(time.time(), revocation_list_of(obj.der).serials)
                 self.objects[obj.key] = obj
         return errors
 
@@ -279,7 +289,17 @@ class FakeStrongswan:
     async def terminate(self, ike_sa: int) -> str:
         self.reach.ask("terminate")
         self.terminated.append(ike_sa)
-        return ""
+        return self.refuses_to_terminate
+
+    def made_by(self, sa: IkeSa) -> tuple[Certificate, ...]:
+        return self.proved.get(sa.uniqueid, ())
+
+    async def forget_peers(self) -> None:
+        self.reach.ask("forget_peers")
+        self.forgotten += 1
+
+    def judged(self, before: float) -> None:
+        self.fresh = {digest: one for digest, one in self.fresh.items() if one.since >= before}
 
     async def terminate_child(self, child_sa: int) -> str:
         self.reach.ask("terminate_child")

@@ -1,6 +1,5 @@
 """VICI messages <-> plan types and SAs, without I/O. Messages are nested dictionaries whose leaves are bytes."""
 
-import hashlib
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, replace
@@ -8,7 +7,6 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from hubgw.names import is_ours
-from hubgw.pki.reading import DIGITS
 from hubgw.plan.types import SA_TERMS, IkeCertificate, IkeConnection, IkeKey, IkeSecret, child_names
 
 Message = Mapping[str, Any]
@@ -238,11 +236,6 @@ def foreign_secrets(message: Message) -> set[str]:
 def private_keys(message: Message) -> set[str]:
     """Returns the ids of get-keys, everybody's."""
     return set(map(_text, message.get("keys", ())))
-
-
-def certificates(messages: Iterable[Message]) -> set[str]:
-    """Returns the digests of list-certs: everybody's, and those of branches that charon remembers."""
-    return {hashlib.sha256(message.get("data", b"")).hexdigest()[:DIGITS] for message in messages}
 
 
 def started(stats: Message) -> float:

@@ -9,9 +9,12 @@ from hubgw.drivers.strongswan import codec
 from hubgw.drivers.strongswan.client import Client, Request, Session, connect, listen
 from hubgw.drivers.strongswan.codec import IkeSa
 from hubgw.drivers.strongswan.faults import Fault, Faults
+from hubgw.drivers.strongswan.held import Held
 from hubgw.drivers.strongswan.inbox import Missed
-from hubgw.drivers.strongswan.ledger import Ledger
+from hubgw.drivers.strongswan.ledger import Fresh, Ledger
+from hubgw.drivers.strongswan.peers import Peers
 from hubgw.names import Secret
+from hubgw.pki.reading import Certificate
 from hubgw.plan.types import (
     Create,
     Delete,
@@ -25,7 +28,7 @@ from hubgw.plan.types import (
     Update,
 )
 
-_EVENTS = ["ike-updown", "child-updown"]
+_EVENTS = ["ike-updown", "child-updown", "ike-rekey"]
 _RETRY = 0.2  # seconds between attempts to reach a charon that is not there
 _LATER = "-1"  # a timeout of VICI: do not wait
 
@@ -39,6 +42,8 @@ class StrongswanDriver:
         self._ledger = Ledger(ledger)
         self._wanted: dict[str, IkeConnection] = {}
         self._credentials: list[_Credential] = []
+        self._held = Held()
+        self._peers = Peers()
 
     async def close(self) -> None:
         """Ends the connection to charon."""
@@ -67,7 +72,31 @@ class StrongswanDriver:
 
         Never `noblock`: charon would leave out every SA that a worker is at, and a tunnel would look down.
         """
-        return await self._commands.call(lambda session: list(codec.ike_sas(session.list_sas())))
+        sas = await self._commands.call(lambda session: list(codec.ike_sas(session.list_sas())))
+        self._peers.look(sas, self._held)
+        return sas
+
+    def made_by(self, sa: IkeSa) -> tuple[Certificate, ...]:
+        """Returns the certificates by one of which an SA was made; none where that is not known."""
+        return self._peers.of(sa)
+
+    async def forget_peers(self) -> None:
+        """Has charon forget by what peers have proved themselves: what it remembers is of those that come from now on.
+
+        SAs, and what charon was given, are as they were.
+        """
+        await self._commands.call(lambda session: session.refusals([("flush-certs", {"type": "X509"})]))
+        self._peers.forget(time.time())
+
+    @property
+    def fresh(self) -> Mapping[str, Fresh]:
+        """What revocation lists have newly, by digest, until `judged`."""
+        return self._ledger.fresh
+
+    def judged(self, before: float) -> None:
+        """Says that SAs were held against the lists that charon was given before (epoch seconds)."""
+        self._ledger.drop_fresh(before)
+        self._ledger.save()
 
     async def started(self) -> float:
         """Returns when this charon started, in epoch seconds."""
@@ -126,6 +155,9 @@ class StrongswanDriver:
         come: what came and went before is for the caller to look at. Raises DriverError when charon is gone."""
 
         def names(kind: str, message: Mapping[str, object]) -> list[str]:
+            self._peers.hear(kind, message, time.time())
+            if kind == "ike-rekey":  # no tunnel came or went
+                return []
             return [name for name in message if name != "up"] if kind else [""]
 
         async for name in listen(self._path, _EVENTS, names):
@@ -158,8 +190,12 @@ class StrongswanDriver:
             if not isinstance(obj, IkeSecret):
                 ours[str(obj.key[1])] = _kind(obj)
         if not ours:
+            self._held = Held()
             return []
-        held = codec.private_keys(session.get_keys()) | codec.certificates(session.list_certs())
+        # Before it is asked: an SA that is made meanwhile may be by what it does not tell.
+        self._held = Held.of(session.list_certs(), time.time())
+        held = codec.private_keys(session.get_keys()) | self._held.digests
+        held |= {one.digest for one in self._credentials if isinstance(one, IkeCertificate) and self._held.has(one)}
         for id_, kind in ours.items():
             if id_ in held:
                 self._ledger.put_credential(kind, id_)
@@ -177,6 +213,11 @@ class StrongswanDriver:
     def _apply(self, session: Session, ops: Sequence[Op]) -> list[OpError]:
         certificates = {obj.digest: obj for obj in self._credentials if isinstance(obj, IkeCertificate)}
         loads = any(not isinstance(op, Delete) and isinstance(op.new, IkeConnection) for op in ops)
+        for new in (op.new for op in ops if isinstance(op, Create) and isinstance(op.new, IkeCertificate)):
+            # Kept before charon has the list: an agent that ends in between holds its SAs against it later.
+            if new.revokes and (serials := self._held.adds(new)):
+                self._ledger.put_fresh(new.digest, Fresh(time.time(), serials))
+        self._ledger.save()
         methods = codec.key_exchanges(session.get_algorithms()) if loads else frozenset()
         requests = [_requests(op, certificates, methods) for op in ops]
         answers = iter(session.refusals([request for of_op in requests for request in of_op]))
@@ -202,9 +243,12 @@ class StrongswanDriver:
 
     def _clear(self, session: Session, gone: Set[object]) -> None:
         """Rids charon of certificates, which it unloads in no other way than with all keys and secrets; what is wanted
-        is loaded again at once. Where there are keys or secrets of others nothing is cleared: what proves nothing
-        without its key, and nothing to a connection that does not name it, stays until charon ends."""
-        if not gone & codec.certificates(session.list_certs()):
+        is loaded again at once. A list stays where there is another of its authority: the newer is in force. Where
+        there are keys or secrets of others nothing is cleared: what proves nothing without its key, and nothing to a
+        connection that does not name it, stays until charon ends."""
+        held = Held.of(session.list_certs(), time.time())
+        wanted = [obj for obj in self._credentials if isinstance(obj, IkeCertificate)]
+        if all(held.stays(str(digest), wanted) for digest in gone):
             return
         keys = {obj.id for obj in self._credentials if isinstance(obj, IkeKey)}
         shared = session.get_shared()
@@ -212,6 +256,7 @@ class StrongswanDriver:
         if not others:
             again = [request for obj in self._credentials for request in _requests(Create(obj), {}, frozenset())]
             session.refusals([("clear-creds", {}), *again])
+            self._peers.forget(time.time())
 
 
 _Credential = IkeSecret | IkeKey | IkeCertificate

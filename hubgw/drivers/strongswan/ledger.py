@@ -4,6 +4,8 @@ An entry is good for the charon that it was loaded into, known by its start. The
 """
 
 import json
+from collections.abc import Set
+from dataclasses import dataclass
 from pathlib import Path
 
 from hubgw.drivers import ledger_file
@@ -15,6 +17,14 @@ _SAME = 2.0
 came within that of its predecessor holds no connection, which get-conns shows."""
 
 
+@dataclass(frozen=True, slots=True)
+class Fresh:
+    """What a revocation list has newly, since when (epoch seconds): SAs made before are still to be held against it."""
+
+    since: float
+    serials: Set[str]
+
+
 class Ledger:
     """The connections that this charon was given, by name; the ids of keys, and the digests of certificates."""
 
@@ -24,6 +34,7 @@ class Ledger:
         self.connections: dict[str, IkeConnection] = {}
         self.credentials: dict[str, str] = {}  # kind of the object by its id or digest
         self.changed: dict[str, float] = {}  # when a connection's terms changed under its SAs, epoch seconds
+        self.fresh: dict[str, Fresh] = {}  # by digest of the list
         self._saved = False
         self._read()
 
@@ -34,6 +45,7 @@ class Ledger:
             self.connections.clear()
             self.credentials.clear()
             self.changed.clear()
+            self.fresh.clear()
         return self.connections
 
     def put(self, connection: IkeConnection) -> None:
@@ -63,16 +75,29 @@ class Ledger:
         """Forgets one that was unloaded."""
         self._saved = self.credentials.pop(id_, None) is None and self._saved
 
+    def put_fresh(self, digest: str, fresh: Fresh) -> None:
+        """Keeps what a list has newly."""
+        self._saved = False
+        self.fresh[digest] = fresh
+
+    def drop_fresh(self, before: float) -> None:
+        """Forgets what SAs were held against."""
+        kept = {digest: one for digest, one in self.fresh.items() if one.since >= before}
+        self._saved = self._saved and kept == self.fresh
+        self.fresh = kept
+
     def save(self) -> None:
         """Replaces the file where something changed."""
         if self._saved:
             return
         entries = [to_ledger(one) for one in self.connections.values()]
+        fresh = {digest: [one.since, sorted(one.serials)] for digest, one in self.fresh.items()}
         content = {
             "epoch": self._epoch,
             "connections": entries,
             "credentials": self.credentials,
             "changed": self.changed,
+            "fresh": fresh,
         }
         ledger_file.write(self._path, json.dumps(content))
         self._saved = True
@@ -84,6 +109,9 @@ class Ledger:
             self.connections = {entry["name"]: from_ledger(entry) for entry in content["connections"]}
             self.credentials = {str(id_): str(kind) for id_, kind in content.get("credentials", {}).items()}
             self.changed = {str(name): float(when) for name, when in content.get("changed", {}).items()}
+            fresh = content.get("fresh", {}).items()
+            self.fresh = {str(digest): Fresh(float(since), frozenset(serials)) for digest, (since, serials) in fresh}
             self._saved = True
         except (OSError, ValueError, TypeError, KeyError):
-            self._epoch, self.connections, self.credentials, self.changed = 0.0, {}, {}, {}
+            self._epoch, self.connections, self.credentials = 0.0, {}, {}
+            self.changed, self.fresh = {}, {}

@@ -1,0 +1,67 @@
+"""What is revoked, and what is known of SAs -> which of them end: charon looks at lists only as one is made."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Set
+from typing import Final
+
+from hubgw.agent.desired import Desired
+from hubgw.agent.live import Sas
+from hubgw.drivers.strongswan.codec import IkeSa
+from hubgw.drivers.strongswan.ledger import Fresh
+from hubgw.pki.reading import Certificate, certificate_of, revocation_list_of, signed_by
+from hubgw.plan.types import IkeCertificate, IkeConnection
+
+LOADED_WITHIN: Final = 5.0
+"""Seconds after a revocation in which an SA may still be made by what is revoked: charon has not heard of it yet."""
+
+MadeBy = Callable[[IkeSa], tuple[Certificate, ...]]
+"""The certificates by one of which an SA was made; none where that is not known."""
+
+
+def revoked_sas(desired: Desired, sas: Sas, fresh: Mapping[str, Fresh], made_by: MadeBy) -> Iterator[IkeSa]:
+    """Yields the SAs that were made by what is revoked, or may have been: whose certificate is good comes back at once.
+
+    Args:
+        desired: with what hubgw's own authority has revoked.
+        sas: those that there are.
+        fresh: the lists that charon was given and that no SA was held against yet, by digest.
+        made_by: what is known of an SA.
+    """
+    if not fresh and not desired.revoked:
+        return
+    certificates = {obj.digest: obj for obj in desired.plan.objects if isinstance(obj, IkeCertificate)}
+    connections = {obj.name: obj for obj in desired.plan.objects if isinstance(obj, IkeConnection) and obj.certificate}
+    own = {one.own[0].digest for one in desired.own.values()}
+    by_own = {revoked.digest for one in desired.own.values() for revoked in one.revoked} & fresh.keys()
+    signers = {one: _signers(certificates, one) for one in fresh.keys() & certificates.keys() - by_own}
+    for sa in sas.ike or ():
+        connection = connections.get(sa.connection)
+        if connection is None or not sa.established:
+            continue
+        made = sas.now - sa.established
+        if connection.certificate in own:
+            until = _revoked(desired, sa, connection) + LOADED_WITHIN
+            newly = frozenset[str]().union(*(fresh[one].serials for one in by_own))
+            ends = made < until and (until == math.inf or (bool(newly) and not _is_good(sa, newly, made_by)))
+        else:
+            lists = (fresh[one] for one, by in signers.items() if by & set(connection.authorities))
+            ends = any(made < one.since + LOADED_WITHIN and not _is_good(sa, one.serials, made_by) for one in lists)
+        if ends:
+            yield sa
+
+
+def _revoked(desired: Desired, sa: IkeSa, connection: IkeConnection) -> float:
+    # What a branch calls itself may differ in case from what it is here.
+    return max(desired.revoked.get(one.casefold(), -math.inf) for one in (sa.remote_id, connection.remote_id))
+
+
+def _is_good(sa: IkeSa, revoked: Set[str], made_by: MadeBy) -> bool:
+    known = made_by(sa)
+    return bool(known) and revoked.isdisjoint(one.serial for one in known)
+
+
+def _signers(certificates: Mapping[str, IkeCertificate], digest: str) -> set[str]:
+    """Returns the digests of the certificates by which a list was signed."""
+    read = revocation_list_of(certificates[digest].der)
+    authorities = (obj for obj in certificates.values() if not obj.revokes and obj.subject == read.issuer)
+    return {obj.digest for obj in authorities if signed_by(read, [certificate_of(obj.der)])}
