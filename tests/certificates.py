@@ -34,8 +34,8 @@ class Pair:
 
 
 def new_key(kind: str) -> Key:
-    if kind == "rsa":
-        return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    if kind.startswith("rsa"):
+        return rsa.generate_private_key(public_exponent=65537, key_size=int(kind.removeprefix("rsa") or 2048))
     return ec.generate_private_key(ec.SECP256R1())
 
 
@@ -78,6 +78,7 @@ def revoke(by: Pair, *revoked: Pair, now: float = NOW) -> str:
         .issuer_name(by.certificate.subject)
         .last_update(at)
         .next_update(at + timedelta(days=30_000))
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(by.private.public_key()), critical=False)
     )
     for one in revoked:
         serial = one.certificate.serial_number

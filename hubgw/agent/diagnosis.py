@@ -202,6 +202,8 @@ def _certificate(fault: Fault, connection: IkeConnection) -> str:
         case {"unbelieved": subject}:
             hint = f"{_ANOTHER}, or add its authority to certificateAuthorities in the settings of the gateway"
             return f"the branch's certificate ({subject}) is of an authority that the hub does not know; {hint}"
+        case {"mismatched": _}:
+            return "the branch does not sign by the key of its certificate; give it the key of that"
     if fault.why is Why.OTHER_AUTHORITY:
         return f"the branch's certificate is of no authority that the hub has for this connection; {_ANOTHER}"
     hint = "give it one that names that (hubgw pki issue --identity), or set remoteIdentity in the settings of the link"

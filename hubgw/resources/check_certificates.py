@@ -69,6 +69,11 @@ def _check_gateway(report: Report, settings: Settings) -> None:
         if not signed_by(revoked, authorities):
             message = f"none of certificateAuthorities signed this list of {revoked.issuer}"
             report.add(settings, path, message, hint="add the authority, or leave the list out")
+        # charon looks for a list by that alone, and takes who is on one that it does not find for good.
+        elif revoked.key_id not in {one.key_id for one in authorities}:
+            message = f"this list of {revoked.issuer} does not name its authority's key as charon looks for it"
+            hint = "have it made with the authority key identifier of RFC 5280: the SHA-1 of the key"
+            report.add(settings, path, message, hint=hint)
 
 
 def _check_own(report: Report, settings: Settings, own: SettingsProperties) -> None:

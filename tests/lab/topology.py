@@ -101,11 +101,12 @@ class Branch:
         secret = f'secrets {{\n  ike-hub {{\n{owners}\n    secret = "{key or self.key}"\n  }}\n}}\n'
         return f"connections {{\n{connections}}}\n{secret}"
 
-    def load_by_certificate(self, folder: Path, name: str, suite: Suite = MODERN) -> None:
-        """Loads what an operator writes for a branch with a certificate; `folder` has what `hubgw pki issue` wrote."""
+    def load_by_certificate(self, folder: Path, name: str, suite: Suite = MODERN, identity: str = "") -> None:
+        """Loads what an operator writes for a branch with a certificate; `folder` has what `hubgw pki issue` wrote, and
+        `identity` is what the branch calls itself instead of its address."""
         conf = self.conf(suite=suite).partition("secrets {")[0].replace("auth = psk", "auth = pubkey")
         own, authority = (f"cert {{\n file = {folder / file}\n }}\n" for file in (f"{name}.pem", "hubgw-ca.pem"))
-        conf = conf.replace(f"id = {self.address}\n", f"id = {self.address}\n {own}")
+        conf = conf.replace(f"id = {self.address}\n", f'id = "{identity or self.address}"\n {own}')
         for gateway in self.gateways:
             conf = conf.replace(f"id = {gateway}\n", f"id = {gateway}\n ca{authority}")
         self.charon.load(conf)

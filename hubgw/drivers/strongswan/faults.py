@@ -63,6 +63,8 @@ _NOTED: Final = (
     re.compile(
         r' *(?:no issuer certificate found for|self-signed certificate) "(?P<unbelieved>.*)"(?: is not trusted)?'
     ),
+    # Others of that subject, which charon remembers, are tried too, and then nothing more is said.
+    re.compile(r"signature (?P<mismatched>validation failed), looking for another key"),
     re.compile(r"IKE_SA \S+ (?P<established>established) between"),
 )
 _REASONS: Final = (
@@ -85,6 +87,10 @@ _REASONS: Final = (
     (Why.NO_ANSWER, re.compile(r"giving up after \d+ retransmits")),
     (Why.AGGRESSIVE, re.compile(r"Aggressive Mode PSK disabled for security reasons")),
 )
+_MISMATCHED: Final = (
+    (Why.CERTIFICATE, re.compile(r"generating (?:IKE_AUTH response|INFORMATIONAL request) \d+ \[ N\(AUTH_FAILED\) \]")),
+)
+"""What charon ends with where signatures did not fit: it says no more then."""
 
 
 class Faults:
@@ -102,7 +108,7 @@ class Faults:
             if found := notes.match(text):
                 heard |= _named(found)
                 return
-        for why, reason in _REASONS:
+        for why, reason in (*_REASONS, *(_MISMATCHED if "mismatched" in heard else ())):
             if found := reason.match(text):
                 details = heard | _named(found)
                 address, local = details.pop("address", ""), details.pop("local", "")

@@ -21,6 +21,8 @@ ANOTHER = "give the branch another (hubgw pki issue)"
 SUBJECT = "O=Example, CN=branch1"
 NO_KEY = "no trusted ECDSA public key found for '192.0.2.6'"
 VALIDITY = "valid from Nov 01 00:00:00 2026 to Nov 28 00:00:00 2026"
+MISMATCHED = "signature validation failed, looking for another key"
+REFUSED = "generating IKE_AUTH response 1 [ N(AUTH_FAILED) ]"
 A_NAME = "'a.example' (ID_FQDN)"
 UNNAMED = (
     "the branch shows no certificate that names it 192.0.2.6, which it is here; give it one that names that (hubgw pki "
@@ -144,6 +146,16 @@ CASES: list[tuple[list[tuple[str, str]], Why, str]] = [
         [("hgt3", "certificate was revoked on Nov 29 14:00:00 UTC 2026, reason: unspecified"), ("hgt3", NO_KEY)],
         Why.CERTIFICATE,
         f"the branch's certificate was revoked on Nov 29 14:00:00 UTC 2026; {ANOTHER}",
+    ),
+    (
+        [("hgt3", f"subject certificate invalid ({VALIDITY})"), ("hgt3", MISMATCHED), ("hgt3", REFUSED)],
+        Why.CERTIFICATE,
+        f"the branch's certificate, or its authority's, has ended or is not yet good ({VALIDITY}); {ANOTHER}",
+    ),
+    (
+        [("hgt3", MISMATCHED), ("hgt3", MISMATCHED), ("hgt3", "generating INFORMATIONAL request 2 [ N(AUTH_FAILED) ]")],
+        Why.CERTIFICATE,
+        "the branch does not sign by the key of its certificate; give it the key of that",
     ),
     (
         [("hgt3", NO_KEY)],
