@@ -47,7 +47,7 @@ class Dialler:
         self._strongswan = strongswan
         self._journal = journal
         self._attempts = Backoff(FIRST_DELAY, LONGEST_DELAY)
-        self._pairs = Backoff(FIRST_DELAY, LONGEST_DELAY)  # of the children that a branch does not take
+        self._completions = Backoff(FIRST_DELAY, LONGEST_DELAY)
         self._renewal = Renewal(strongswan, journal)
         self._cleanups = Backoff(DUPLICATES_AFTER, 16 * DUPLICATES_AFTER)
         self._asked: dict[int, float] = {}  # when a child was asked for, by unique id of its IKE SA
@@ -68,12 +68,17 @@ class Dialler:
         carried = state.sas.installed
         # A tunnel that the kernel carries on SAs of a charon that is gone is up, and wants successors.
         down = [tunnel for tunnel in tunnels if not set(tunnel.children) <= carried.get(tunnel.name, {}).keys()]
-        for name in {tunnel.name for tunnel in tunnels}.difference(tunnel.name for tunnel in down):
+        names = {tunnel.name for tunnel in tunnels}
+        partly = {tunnel.name for tunnel in down if carried.get(tunnel.name)}
+        for name in names.difference(tunnel.name for tunnel in down):
             self._attempts.reset(name)
-            self._pairs.reset(name)
-        self._attempts.keep({tunnel.name for tunnel in tunnels})
-        self._pairs.keep({tunnel.name for tunnel in tunnels})
-        due = any(tunnel.initiates and self._attempts.due(tunnel.name, now) for tunnel in down)
+            self._completions.reset(name)
+        self._attempts.keep(names)
+        self._completions.keep(names)
+        due = any(
+            tunnel.initiates and (self._completions if tunnel.name in partly else self._attempts).due(tunnel.name, now)
+            for tunnel in down
+        )
         if not (moved or due or self._asked) and now - self._listed < LIST_EVERY:
             return
         self._listed = now
@@ -84,7 +89,7 @@ class Dialler:
             self._asked = {sa.uniqueid: self._asked[sa.uniqueid] for sa in sas if sa.uniqueid in self._asked}
             await self._dial(down, sas, now)
             await self._renewal.round(tunnels, sas, now, time.time())
-            await self._clean_up(sas, {tunnel.name for tunnel in tunnels}, now)
+            await self._clean_up(sas, names, now)
         except DriverError as error:
             self._journal.record("charon.lost", level=logging.WARNING, reason=error)
 
@@ -96,6 +101,8 @@ class Dialler:
         left = BURST
         for tunnel in down:
             mine = of_connection.get(tunnel.name, [])
+            if not mine:
+                self._completions.reset(tunnel.name)
             coming = (tunnel.local_address, tunnel.remote_address) in half_open
             if (waiting := [sa for sa in mine if _lacks_child(sa)]) and tunnel.initiates:
                 await self._second_step(tunnel, waiting, alone=len(mine) == 1 and not coming, now=now)
@@ -111,8 +118,11 @@ class Dialler:
         """Asks for the children that an IKE SA lacks of several: a branch may bring up those alone that it needs."""
         there = {child.name for child in sa.children}
         missing = [name for name in tunnel.children if name not in there]
-        if missing and tunnel.initiates and self._pairs.due(tunnel.name, now):
-            self._pairs.failed(tunnel.name, now)
+        if any(child.state in CHILD_UP for child in sa.children):
+            # A pair that the branch never takes must not delay the tunnel's next start.
+            self._attempts.reset(tunnel.name)
+        if missing and tunnel.initiates and self._completions.due(tunnel.name, now):
+            self._completions.failed(tunnel.name, now)
             await self._initiate(tunnel, *missing)
 
     async def _second_step(self, tunnel: TunnelOf, waiting: Sequence[IkeSa], *, alone: bool, now: float) -> None:

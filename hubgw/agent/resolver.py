@@ -21,7 +21,7 @@ from hubgw.resources.base import NOT_ROUTED
 
 FIRST_DELAY: Final = 2.0  # seconds
 LONGEST_DELAY: Final = 30.0
-DEADLINE: Final = 10.0  # seconds for one answer; a resolver that is away may take thirty
+DEADLINE: Final = 10.0  # seconds for one answer, once it is asked for; a resolver that is away may take thirty
 AT_ONCE: Final = 16
 
 _HINT: Final = "see to its A record, and to the resolver of this machine"
@@ -50,6 +50,7 @@ class Resolver:
         self._asking: dict[str, asyncio.Task[None]] = {}
         self._told: dict[str, str] = {}  # why a name leads nowhere, by name
         self._said: dict[str, str] = {}  # the last error that is ours, by tunnel
+        self._taken: dict[str, str] = {}  # whose name leads to somebody else, by tunnel
 
     async def round(self) -> None:
         """Asks for what is due, and waits for no answer."""
@@ -90,7 +91,8 @@ class Resolver:
         self._told.pop(name, None)
         known, moved = self._resolved.addresses, {}
         for tunnel in self._down():
-            if tunnel.fqdn == name and known.get(key := (tunnel.name, name)) not in found:
+            held = known.get(key := (tunnel.name, name))
+            if tunnel.fqdn == name and (held is None or held.address not in found):
                 moved[key] = found[0]
         for tunnel_name, _ in moved:
             self._journal.record("name.resolved", tunnel=tunnel_name, fqdn=name, address=found[0])
@@ -111,16 +113,34 @@ class Resolver:
                 del errors[tunnel]
         self._said = {tunnel: reason for tunnel, reason in said.items() if reason}
         errors.update(self._said)
+        self._tell_taken(down)
+
+    def _tell_taken(self, down: Iterable[TunnelOf]) -> None:
+        """Says once of each tunnel that its name leads where somebody else is."""
+        taken = {
+            tunnel.name: (tunnel, why)
+            for tunnel in down
+            if (why := self._said.get(tunnel.name)) and tunnel.fqdn not in self._told
+        }
+        for name, (tunnel, why) in taken.items():
+            if self._taken.get(name) != why:
+                self._journal.record(
+                    "name.taken", tunnel.connection, level=logging.WARNING, tunnel=name, fqdn=tunnel.fqdn, reason=why
+                )
+        self._taken = {name: why for name, (_, why) in taken.items()}
 
     def _reason(self, tunnel: TunnelOf) -> str:
         if why := self._told.get(tunnel.fqdn):
             return why
         desired = self._reconciler.state.desired
-        if desired and (address := desired.addresses.get((tunnel.name, tunnel.fqdn))):
+        if desired and (found := desired.addresses.get((tunnel.name, tunnel.fqdn))):
+            ends = tunnel.local_address, found.address
+            plan = desired.plan
+            there = {one.connection for one in plan.tunnels if (one.local_address, one.remote_address) == ends}
+            whose = f"where {', '.join(sorted(there))} was first" if there else "which is the hub's own"
             return (
-                f"fqdn {tunnel.fqdn} leads to {address}, which is the hub's own or that of a branch that was there "
-                "before and could not be told from this; correct its A record, or give both branches IKEv2, the same "
-                "mode and own identities"
+                f"fqdn {tunnel.fqdn} leads to {found.address}, {whose}, and they could not be told apart; correct its "
+                "A record, or give both branches IKEv2, the same mode and own identities"
             )
         return ""
 
@@ -154,8 +174,7 @@ class System:
             with suppress(RuntimeError):  # the loop has ended
                 loop.call_soon_threadsafe(take, found)
 
-        # A look-up that hangs keeps its slot; who waits for one has not asked yet.
-        await self._free.acquire()
+        await self._free.acquire()  # outside of the deadline: slow names make others wait, and not fail
         try:
             async with asyncio.timeout(DEADLINE):
                 threading.Thread(target=ask, name="look-up", daemon=True).start()

@@ -1,7 +1,8 @@
 """Links -> the addresses where their branches are; a name has that to which it was resolved, if that leads to it alone.
 
 A name may come to mean what no validation saw: an address of the hub, or of a branch that could not be told from this.
-Who was there first stays: the owner of a branch's name takes no address from another branch.
+Whoever owns a name can have it lead anywhere, so an address that was written goes before a name, and of names the one
+that has led there longer before the other.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,8 +13,17 @@ from hubgw.compile.scope import HostedHub, Scope
 from hubgw.resources.connection import Terms, VpnConnection
 from hubgw.resources.node import GatewayInstance
 
-Addresses = Mapping[tuple[str, str], str]
-"""(name of the tunnel, fqdn) -> the IPv4 address that it was resolved to for that; which was first comes first."""
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The IPv4 address that a name was resolved to, and since when (epoch seconds)."""
+
+    address: str
+    since: float
+
+
+Addresses = Mapping[tuple[str, str], Found]
+"""(name of the tunnel, fqdn) -> what the fqdn was resolved to for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,32 +47,31 @@ class Where:
         self._scope = scope
         self._own: set[str] = set()
         self._branches: dict[tuple[str, str], list[_Branch]] = {}
-        named: dict[tuple[str, str], tuple[str, _Branch]] = {}
+        self._leads: dict[str, str] = {}
+        named: list[tuple[float, str, str, str, Terms]] = []
         for hosted in scope.hubs:
             for instance in hosted.instances:
                 local = local_address(instance)
                 self._own |= {local, str(instance.public_address)}
                 for connection, terms in _terms(scope, hosted):
-                    if terms.link.fqdn:
-                        name, _ = scope.numbers.tunnel(tunnel_owner(connection, terms.link, instance.instance))
-                        named[name, terms.link.fqdn] = local, self._branch(terms)
-                    else:
+                    tunnel, _ = scope.numbers.tunnel(tunnel_owner(connection, terms.link, instance.instance))
+                    if not terms.link.fqdn:
                         self._branches.setdefault((local, terms.link.peer), []).append(self._branch(terms))
-        self._led = {
-            key: address for key, address in addresses.items() if key in named and self._leads(address, *named[key])
-        }
+                    elif found := addresses.get((tunnel, terms.link.fqdn)):
+                        named.append((found.since, tunnel, local, found.address, terms))
+        for _, tunnel, local, address, terms in sorted(named, key=lambda one: one[:2]):
+            self._place(tunnel, local, address, terms)
 
     def of(self, tunnel: str, terms: Terms) -> str:
         """Returns the address of a tunnel's branch, "" where none is known that leads to it alone."""
-        return self._led.get((tunnel, terms.link.fqdn), "") if terms.link.fqdn else terms.link.peer
+        return self._leads.get(tunnel, "") if terms.link.fqdn else terms.link.peer
 
-    def _leads(self, address: str, local: str, branch: _Branch) -> bool:
-        """Tells whether an address leads to a branch alone, and has it there from now on."""
+    def _place(self, tunnel: str, local: str, address: str, terms: Terms) -> None:
         there = self._branches.setdefault((local, address), [])
-        if address in self._own or any(map(branch.confused_with, there)):
-            return False
-        there.append(branch)
-        return True
+        branch = self._branch(terms)
+        if address not in self._own and not any(map(branch.confused_with, there)):
+            there.append(branch)
+            self._leads[tunnel] = address
 
     def _branch(self, terms: Terms) -> _Branch:
         identity = self._scope.inventory.identity(terms.link)

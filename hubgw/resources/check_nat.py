@@ -1,30 +1,24 @@
 """NAT rules: pairs of one size, one meaning of each address on each side, and external prefixes that lead somewhere."""
 
-from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import combinations
+from collections.abc import Sequence
 
-from hubgw.resources.base import Resource
 from hubgw.resources.bgp import links_with_bgp
 from hubgw.resources.check_bgp import peer_uses
-from hubgw.resources.check_prefixes import connected_vnets
+from hubgw.resources.check_nat_prefixes import check_nat_prefixes, check_own_prefixes, external_path, internal_path
 from hubgw.resources.connection import VpnConnection, VpnGateway
-from hubgw.resources.hub import VirtualHub
-from hubgw.resources.nat import NatRule
+from hubgw.resources.nat import MOST_MAPPINGS, NatRule
+from hubgw.resources.overlaps import inside, overlapping
 from hubgw.resources.problem import Path, shown
 from hubgw.resources.report import Report, seconds, words
 from hubgw.resources.site import VpnSite
-from hubgw.resources.translation import Network, Pair, inside, pairs, pairs_of
-
-_Taken = tuple[Network, Resource, Path]
-"""A prefix, and who has it where."""
+from hubgw.resources.translation import Pair, pairs, pairs_of
 
 
 def check_nat(report: Report) -> None:
     """A rule translates one to one, and a connection names its gateway's rules on all of its links."""
     for rule in report.inventory.nat_rules:
         _check_sizes(report, rule)
-    _check_gateways(report)
+    check_nat_prefixes(report)
     for connection in report.inventory.connections:
         if any(_lists(connection, index) for index in range(len(connection.properties.vpn_link_connections))):
             _check_names(report, connection)
@@ -38,88 +32,7 @@ def _check_sizes(report: Report, rule: NatRule) -> None:
         if pair.internal.prefixlen != pair.external.prefixlen:
             message = f"a static rule translates one to one, and the internal prefix is {pair.internal}"
             hint = f"a prefix of /{pair.internal.prefixlen}"
-            report.add(rule, _external(pair), message, shown(pair.external), hint)
-
-
-def _check_gateways(report: Report) -> None:
-    """What is external is nobody else's: of no hub, no virtual network, and no other rule's branches."""
-    wans = {hub.properties.virtual_wan.key for hub in report.inventory.hubs}
-    taken = {wan: list(_taken(report, wan)) for wan in wans}
-    spaces = {wan: sorted(_spaces(report, wan), key=_start) for wan in wans}
-    of_gateway: dict[str, list[Pair]] = {}
-    for rule in report.inventory.nat_rules:
-        of_gateway.setdefault(rule.parent_key, []).extend(pairs_of(rule))
-        gateway = report.of(VpnGateway, rule.parent_key)
-        hub = report.of(VirtualHub, gateway.properties.virtual_hub) if gateway else None
-        if hub:
-            for pair in pairs_of(rule):
-                _check_taken(report, pair, hub, taken[hub.properties.virtual_wan.key])
-                if pair.mode == "EgressSnat":
-                    _check_hidden(report, pair, spaces[hub.properties.virtual_wan.key])
-    for every in of_gateway.values():
-        for one, other in _overlapping(every):
-            # The same address may stand for the hub's side at several branches, and at each for something else.
-            if not one.mode == other.mode == "EgressSnat":
-                _report_overlap(report, one, other)
-
-
-def _overlapping(every: Iterable[Pair]) -> Iterator[tuple[Pair, Pair]]:
-    """Yields each two whose external prefixes overlap: of two prefixes, one is then around the other."""
-    around: list[Pair] = []
-    for pair in sorted(every, key=lambda one: (int(one.external.network_address), one.external.prefixlen)):
-        while around and not inside(pair.external, around[-1].external):
-            around.pop()
-        yield from ((pair, other) for other in around)
-        around.append(pair)
-
-
-def _taken(report: Report, wan: str) -> Iterator[_Taken]:
-    for hub in report.inventory.hubs:
-        if hub.properties.virtual_wan.key == wan:
-            yield hub.properties.address_prefix, hub, ("properties", "addressPrefix")
-    for vnet, of in connected_vnets(report):
-        if of == wan:
-            for index, prefix in enumerate(vnet.properties.address_space.address_prefixes):
-                yield prefix, vnet, ("properties", "addressSpace", "addressPrefixes", index)
-
-
-def _spaces(report: Report, wan: str) -> Iterator[_Taken]:
-    for site in report.inventory.sites:
-        if site.properties.virtual_wan.key == wan:
-            for index, prefix in enumerate(site.properties.address_space.address_prefixes):
-                yield prefix, site, ("properties", "addressSpace", "addressPrefixes", index)
-
-
-def _start(taken: _Taken) -> tuple[int, int]:
-    return int(taken[0].network_address), taken[0].prefixlen
-
-
-def _check_hidden(report: Report, pair: Pair, spaces: Sequence[_Taken]) -> None:
-    """What the branch would reach the hub's side by is no site's; of `spaces`, sorted, the next may be inside it."""
-    external = pair.external
-    at = bisect_left(spaces, (int(external.network_address), external.prefixlen), key=_start)
-    if at < len(spaces) and inside(spaces[at][0], external):
-        prefix, site, path = spaces[at]
-        message = f"the external prefix holds {prefix} of {report.placed(site, path)}"
-        report.add(pair.rule, _external(pair), message, shown(external), "a prefix that nobody has")
-
-
-def _check_taken(report: Report, pair: Pair, hub: VirtualHub, taken: Iterable[_Taken]) -> None:
-    for prefix, owner, path in taken:
-        if pair.external.overlaps(prefix):
-            message = f"the external prefix overlaps {prefix} of {report.placed(owner, path)}"
-            report.add(pair.rule, _external(pair), message, shown(pair.external), "a prefix that nobody has")
-    own = hub.properties.address_prefix
-    if pair.mode == "EgressSnat" and pair.internal.overlaps(own):
-        message = f"overlaps {own} of {words(hub)}, and the hub's own addresses are not translated"
-        report.add(pair.rule, _internal(pair), message, shown(pair.internal), "the prefixes of virtual networks alone")
-
-
-def _report_overlap(report: Report, one: Pair, other: Pair) -> None:
-    one, other = report.later(one, other, key=lambda pair: f"{pair.rule.key} {pair.index:03}")
-    message = f"the external prefix overlaps {other.external} of {report.placed(other.rule, _external(other))}"
-    hint = "what is seen of a branch has a prefix of its own"
-    report.add(one.rule, _external(one), message, shown(one.external), hint)
+            report.add(rule, external_path(pair), message, shown(pair.external), hint)
 
 
 def _check_names(report: Report, connection: VpnConnection) -> None:
@@ -155,25 +68,39 @@ def _lists(connection: VpnConnection, index: int) -> set[str]:
 def _check_connection(report: Report, connection: VpnConnection) -> None:
     site = report.of(VpnSite, connection.properties.remote_vpn_site)
     every = pairs(report.inventory, connection)
-    hint = f"{words(connection)} names both: an address becomes one other"
-    for one, other in combinations(every, 2):
-        if one.mode == other.mode and one.internal.overlaps(other.internal):
-            message = f"overlaps {other.internal} of {report.placed(other.rule, _internal(other))}"
-            report.add(one.rule, _internal(one), message, shown(one.internal), hint)
-        if one.mode == other.mode == "EgressSnat" and one.external.overlaps(other.external):
-            message = f"overlaps {other.external} of {report.placed(other.rule, _external(other))}"
-            report.add(one.rule, _external(one), message, shown(one.external), hint)
-    for one in every:
-        for other in every:
-            if one.mode == other.mode and one.external.overlaps(other.internal):
-                place = report.placed(other.rule, _internal(other))
-                message = f"overlaps the internal prefix {other.internal} of {place}"
-                hint = f"{words(connection)} names the rules: what was translated is not translated again"
-                report.add(one.rule, _external(one), message, shown(one.external), hint)
-    if site and not any(True for _ in links_with_bgp(site, connection)):
-        for pair in every:
-            if pair.mode == "IngressSnat":
-                _check_space(report, connection, site, pair)
+    if len(every) > MOST_MAPPINGS:
+        message = f"the NAT rules translate {len(every)} prefixes, and at most {MOST_MAPPINGS} are for a connection"
+        hint = "larger prefixes, or fewer rules: each packet is compared with one after the other"
+        report.add(connection, _own(0), message, shown(connection.properties.vpn_link_connections[0].name), hint)
+        return
+    for mode in ("EgressSnat", "IngressSnat"):
+        _check_both(report, connection, [pair for pair in every if pair.mode == mode])
+    if site:
+        check_own_prefixes(report, connection, site, every)
+        if not any(True for _ in links_with_bgp(site, connection)):
+            for pair in every:
+                if pair.mode == "IngressSnat":
+                    _check_space(report, connection, site, pair)
+
+
+def _check_both(report: Report, connection: VpnConnection, every: Sequence[Pair]) -> None:
+    """Of one mode: an address becomes one other, and what was translated is not translated again."""
+    sides = [(place, pair, side) for place, pair in enumerate(every) for side in ("external", "internal")]
+    found = overlapping(sides, lambda one: one[1].external if one[2] == "external" else one[1].internal)
+    for (_, one, side), (_, other, of) in (sorted(two, key=lambda it: (it[2], it[0])) for two in found):
+        if side == of == "internal":
+            message = f"overlaps {other.internal} of {report.placed(other.rule, internal_path(other))}"
+            hint = f"{words(connection)} names both: an address becomes one other"
+            report.add(one.rule, internal_path(one), message, shown(one.internal), hint)
+        elif side == of == "external" and one.mode == "EgressSnat":
+            message = f"overlaps {other.external} of {report.placed(other.rule, external_path(other))}"
+            hint = f"{words(connection)} names both: an address becomes one other"
+            report.add(one.rule, external_path(one), message, shown(one.external), hint)
+        elif side != of:
+            place = report.placed(other.rule, internal_path(other))
+            message = f"overlaps the internal prefix {other.internal} of {place}"
+            hint = f"{words(connection)} names the rules: what was translated is not translated again"
+            report.add(one.rule, external_path(one), message, shown(one.external), hint)
 
 
 def _check_selectors(report: Report, connection: VpnConnection) -> None:
@@ -196,7 +123,7 @@ def _check_space(report: Report, connection: VpnConnection, site: VpnSite, pair:
             f"the external prefix is not in the address space of {report.placed(site, field)}, "
             f"which {words(connection)} connects without BGP, so nothing leads there"
         )
-        report.add(pair.rule, _external(pair), message, shown(pair.external), "add it to the site's addressSpace")
+        report.add(pair.rule, external_path(pair), message, shown(pair.external), "add it to the site's addressSpace")
 
 
 def _check_peers(report: Report) -> None:
@@ -216,11 +143,3 @@ def _check_peers(report: Report) -> None:
 
 def _own(index: int) -> Path:
     return ("properties", "vpnLinkConnections", index, "properties")
-
-
-def _internal(pair: Pair) -> Path:
-    return ("properties", "internalMappings", pair.index, "addressSpace")
-
-
-def _external(pair: Pair) -> Path:
-    return ("properties", "externalMappings", pair.index, "addressSpace")

@@ -37,7 +37,7 @@ def check_prefixes(report: Report) -> None:
     for hub in report.inventory.hubs:
         path = ("properties", "addressPrefix")
         wans[hub.properties.virtual_wan.key].append(_Entry(hub.properties.address_prefix, hub, path))
-    routed = _routed(report)
+    routed = routed_spaces(report)
     for site in report.inventory.sites:
         wans[site.properties.virtual_wan.key].extend(
             entry
@@ -50,7 +50,7 @@ def check_prefixes(report: Report) -> None:
         _sweep(report, wans[wan_key])
 
 
-def _routed(report: Report) -> dict[str, set[Network]]:
+def routed_spaces(report: Report) -> dict[str, set[Network]]:
     """Returns, of each connected site, what some hub routes of its address space: NAT hides the rest of it."""
     routed: dict[str, set[Network]] = defaultdict(set)
     for connection in report.inventory.connections:

@@ -1,19 +1,22 @@
 """vpnGateways/natRules: prefixes that a gateway translates one to one, on the links that name the rule."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from hubgw.resources.base import Lenient, Model, NotEmpty, Prefix, Resource, fault
 
 NatMode = Literal["EgressSnat", "IngressSnat"]
+
+MOST_MAPPINGS: Final = 100
+"""Of a rule, and of a connection: each is a filter both ways, and a packet is compared with one after the other."""
 
 
 class NatMapping(Model):
     address_space: Prefix
 
 
-Mappings = Annotated[tuple[NatMapping, ...], Lenient, NotEmpty]
+Mappings = Annotated[tuple[NatMapping, ...], Lenient, NotEmpty, Field(max_length=MOST_MAPPINGS)]
 
 
 class NatRuleProperties(Model):

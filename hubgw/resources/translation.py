@@ -1,15 +1,14 @@
 """The NAT rules of a connection -> which prefixes become which, and what of a site's address space the hub routes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Network
 
 from hubgw.resources.connection import VpnConnection
 from hubgw.resources.inventory import Inventory
 from hubgw.resources.nat import NatMode, NatRule
+from hubgw.resources.overlaps import Network, inside
 from hubgw.resources.site import VpnSite
-
-Network = IPv4Network | IPv6Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +53,10 @@ def routed_prefixes(inventory: Inventory, connection: VpnConnection, site: VpnSi
     return tuple(prefix for prefix in space if not any(inside(prefix, internal) for internal in hidden))
 
 
-def inside(inner: Network, outer: Network) -> bool:
-    """Tells whether a prefix is equal to another, or a part of it."""
-    return isinstance(inner, IPv4Network) and isinstance(outer, IPv4Network) and inner.subnet_of(outer)
+def rest_of(prefix: IPv4Network, hidden: Iterable[IPv4Network]) -> tuple[IPv4Network, ...]:
+    """Returns what of a prefix is in none of those that are hidden."""
+    rest = [prefix]
+    for one in hidden:
+        parts = (part.address_exclude(one) if inside(one, part) else (part,) for part in rest)
+        rest = [piece for part in parts for piece in part]
+    return tuple(sorted(rest))

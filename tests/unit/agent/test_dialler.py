@@ -218,15 +218,41 @@ def test_a_policy_based_tunnel_has_each_pair_asked_for_and_then_what_is_missing(
         clock.now += LONGEST_DELAY
         await dialler.round()
         assert charon.initiated[2:] == [(based.name, other)]
-        charon.ike = []
-        await rig.reconciler.follow()
-        await dialler.round()
-        assert charon.initiated[3:] == [(based.name,)], "that a pair is refused delays no tunnel"
         both = (child_sa(one, uniqueid=1), child_sa(other, uniqueid=2))
         charon.ike = [ike_sa(based.name, uniqueid=5, children=both)]
         await rig.reconciler.follow()
         clock.now += LONGEST_DELAY
         await dialler.round()
-        assert len(charon.initiated) == 4
+        assert len(charon.initiated) == 3
+
+    run(case())
+
+
+def test_a_pair_that_the_branch_never_takes_delays_no_new_start_of_the_tunnel(tmp_path: Path, clock: Clock) -> None:
+    async def case() -> None:
+        rig, dialler = await started(tmp_path)
+        state, charon = rig.reconciler.state, rig.machine.strongswan
+        assert state.desired is not None
+        first, *others = state.desired.plan.tunnels
+        based = replace(first, selectors=(("10.50.0.0/24", "10.1.0.0/24"), ("10.60.0.0/16", "10.1.0.0/24")))
+        plan = replace(state.desired.plan, tunnels=(based, *(replace(one, initiates=False) for one in others)))
+        state.desired = replace(state.desired, plan=plan)
+        one, other = based.children
+        charon.ike = [ike_sa(based.name, uniqueid=5, children=(child_sa(one, uniqueid=1),))]
+        await rig.reconciler.follow()
+        for _ in range(6):
+            await dialler.round()
+            clock.now += 2 * LONGEST_DELAY
+        await dialler.round()
+        assert charon.initiated == 7 * [(based.name, other)]
+        charon.ike = []
+        await rig.reconciler.follow()
+        await dialler.round(moved=True)
+        assert charon.initiated[7:] == [(based.name,)], "at once, and in two steps as the first"
+        # The next IKE SA is a new beginning for the pair too.
+        charon.ike = [ike_sa(based.name, uniqueid=6, children=(child_sa(one, uniqueid=2),))]
+        await rig.reconciler.follow()
+        await dialler.round(moved=True)
+        assert charon.initiated[8:] == [(based.name, other)]
 
     run(case())

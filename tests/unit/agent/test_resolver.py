@@ -10,7 +10,9 @@ import pytest
 
 from hubgw.agent import resolver as resolver_module
 from hubgw.agent.resolved import Resolved
-from hubgw.agent.resolver import Resolver, System
+from hubgw.agent.resolver import AT_ONCE, Resolver, System
+from hubgw.compile.where import Found
+from hubgw.plan.types import TunnelOf
 from tests.unit.agent.rig import BRANCHES, FIRST, SECOND, Rig, run
 
 NAME, OTHER = "branch1.example.com", "branch2.example.com"
@@ -61,10 +63,13 @@ class Named:
         """Has the next round find every name due."""
         self.resolver._attempts.keep(set())
 
-    def ends(self) -> dict[str, str]:
+    def tunnels(self) -> tuple[TunnelOf, ...]:
         state = self.rig.reconciler.state
         assert state.desired is not None
-        return {tunnel.name: tunnel.remote_address for tunnel in state.desired.plan.tunnels}
+        return state.desired.plan.tunnels
+
+    def ends(self) -> dict[str, str]:
+        return {tunnel.name: tunnel.remote_address for tunnel in self.tunnels()}
 
     @property
     def errors(self) -> dict[str, str]:
@@ -173,23 +178,64 @@ def test_an_address_that_is_the_hubs_own_is_said(tmp_path: Path) -> None:
         await named.rig.apply(NAMED)
         await named.round()
         assert named.ends()["hgt1"] == ""
-        assert named.errors["hgt1"].startswith(f"fqdn {NAME} leads to 198.51.100.10, which is the hub's own or ")
+        assert named.errors["hgt1"].startswith(f"fqdn {NAME} leads to 198.51.100.10, which is the hub's own, and ")
 
     run(case())
 
 
-def test_what_has_moved_is_behind_all_that_stayed(tmp_path: Path) -> None:
-    one, other = ("hgt1", "a.example.com"), ("hgt3", "b.example.com")
-    path, wanted = tmp_path / "names.json", {one, other}
+def test_a_name_gets_no_address_that_another_holds_until_that_one_leaves_it(tmp_path: Path) -> None:
+    async def case() -> None:
+        dns = Dns(branch2=["192.0.2.6"])
+        named = Named(tmp_path, dns)
+        await named.rig.apply(
+            NAMED.replace(b"  remoteVpnSite:", b"  vpnConnectionProtocolType: IKEv1\n  remoteVpnSite:")
+        )
+        await named.round()
+        named.rig.machine.bring_up(*SECOND)
+        await named.rig.reconciler.follow()
+        dns.answers[NAME] = ["192.0.2.6"]
+        named.hurry()
+        await named.round()
+        await named.round()
+        assert named.ends() == both("", "192.0.2.6")
+        (holder,) = {one.connection for one in named.tunnels() if one.name in SECOND}
+        said = f"fqdn {NAME} leads to 192.0.2.6, where {holder} was first, and they could not be told apart; "
+        assert {name: why.startswith(said) for name, why in named.errors.items()} == dict.fromkeys(FIRST, True)
+        assert [text.split()[0] for text in named.rig.events("name.taken")] == ["tunnel=hgt1", "tunnel=hgt2"]
+        named.rig.machine.take_down(*SECOND)
+        await named.rig.reconciler.follow()
+        dns.answers[OTHER] = ["192.0.2.7"]
+        named.hurry()
+        await named.round()
+        assert named.ends() == both("192.0.2.6", "192.0.2.7")
+        assert named.errors == {}
+
+    run(case())
+
+
+def test_a_file_without_times_is_read_and_its_names_are_the_oldest(tmp_path: Path) -> None:
+    path = tmp_path / "names.json"
+    path.write_text('[["hgt1", "branch1.example.com", "192.0.2.2"]]')
     resolved = Resolved(path)
-    resolved.put({one: "192.0.2.2", other: "192.0.2.6"}, wanted)
-    resolved.put({one: "192.0.2.2"}, wanted)
-    assert list(resolved.addresses) == [one, other]
-    resolved.put({one: "192.0.2.3"}, wanted)
-    assert list(resolved.addresses) == list(Resolved(path).addresses) == [other, one]
+    assert resolved.addresses == {("hgt1", NAME): Found("192.0.2.2", 0.0)}
+    assert resolved.put({("hgt3", OTHER): "192.0.2.2"}, {("hgt1", NAME), ("hgt3", OTHER)})
+    again = Resolved(path).addresses
+    assert again == resolved.addresses
+    assert again["hgt1", NAME].since < again["hgt3", OTHER].since
 
 
-@pytest.mark.parametrize("content", ["", "{}", '[["hgt1"]]', '[["hgt1", "a.example.com", "nowhere"]]'])
+def test_a_clock_that_is_set_back_makes_nobody_the_older_one(tmp_path: Path) -> None:
+    path = tmp_path / "names.json"
+    path.write_text('[["hgt1", "branch1.example.com", "192.0.2.2", 1e12]]')
+    resolved = Resolved(path)
+    resolved.put({("hgt3", OTHER): "192.0.2.2"}, {("hgt1", NAME), ("hgt3", OTHER)})
+    assert resolved.addresses["hgt3", OTHER].since == 1e12
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "{}", '[["hgt1"]]', '[["hgt1", "a.example.com", "nowhere"]]', '[["hgt1", "a.example.com", "192.0.2.2", "x"]]'],
+)
 def test_a_damaged_file_is_as_none(tmp_path: Path, content: str) -> None:
     (tmp_path / "names.json").write_text(content)
     assert Resolved(tmp_path / "names.json").addresses == {}
@@ -215,13 +261,30 @@ def test_the_systems_resolver_answers_or_says_why(monkeypatch: pytest.MonkeyPatc
             await system.look_up(OTHER)
         with pytest.raises(OSError, match=r"no answer within 0\.2 s"):
             await system.look_up("slow.example.com")
-        monkeypatch.setattr(resolver_module, "AT_ONCE", 1)
-        narrow = System()
-        slow, waits = (asyncio.create_task(narrow.look_up(name)) for name in ("slow.example.com", NAME))
-        with pytest.raises(OSError, match="no answer"):
-            await slow
-        assert not waits.done(), "the slot is not free yet, and the time of the next has not begun"
         hangs.set()
-        assert await waits == ["192.0.2.2", "192.0.2.3"]
+
+    run(case())
+
+
+def test_a_name_that_waits_for_slow_ones_has_its_whole_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    hangs = threading.Event()
+
+    def getaddrinfo(name: str, *_: object) -> list[tuple[object, ...]]:
+        if name == "slow.example.com":
+            hangs.wait(20)
+        return [(0, 0, 0, "", ("192.0.2.2", 0))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    monkeypatch.setattr(resolver_module, "DEADLINE", 0.2)
+
+    async def case() -> None:
+        system = System()
+        slow = [asyncio.create_task(system.look_up("slow.example.com")) for _ in range(AT_ONCE)]
+        waiting = asyncio.create_task(system.look_up(NAME))
+        failed = await asyncio.gather(*slow, return_exceptions=True)
+        assert all(isinstance(one, OSError) for one in failed)
+        assert not waiting.done(), "each slot is taken until its look-up has ended"
+        hangs.set()
+        assert await waiting == ["192.0.2.2"]
 
     run(case())

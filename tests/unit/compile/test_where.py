@@ -8,7 +8,7 @@ import pytest
 from hubgw.agent.desired import numbered
 from hubgw.compile.allocate import owners
 from hubgw.compile.plan import compile_plan
-from hubgw.compile.where import Addresses
+from hubgw.compile.where import Found
 from hubgw.plan.types import Element, IkeConnection, IkeSecret, Plan
 from tests.unit.compile.worlds import document, inventory_of
 
@@ -21,15 +21,16 @@ Terms = Mapping[str, str]
 DEFAULT: Terms = MappingProxyType({})
 
 
-def compiled(addresses: Addresses, *, named: Terms = DEFAULT, other: Terms = DEFAULT, other_name: str = "") -> Plan:
-    """Compiles a site with a named link, `a`, beside one with an address, or a name as well, `b`."""
-    beside = {"fqdn": other_name} if other_name else {"ipAddress": "192.0.2.6"}
+def compiled(addresses: Mapping[tuple[str, str], str], *, named: Terms = DEFAULT, other: Terms = DEFAULT) -> Plan:
+    """Compiles a site with a named link, `a`, beside one with an address, `b`."""
     documents = [
         document("virtualWans", "wan1"),
         document("virtualHubs", "hub1", "westeurope", virtualWan="wan1", addressPrefix="10.200.0.0/24"),
         document("vpnGateways", "gw1", "westeurope", virtualHub="hub1"),
     ]
-    for number, (site, at, terms) in enumerate([("a", {"fqdn": "Branch.example.com"}, named), ("b", beside, other)]):
+    for number, (site, at, terms) in enumerate(
+        [("a", {"fqdn": "Branch.example.com"}, named), ("b", {"ipAddress": "192.0.2.6"}, other)]
+    ):
         documents += [
             document(
                 "vpnSites",
@@ -53,7 +54,8 @@ def compiled(addresses: Addresses, *, named: Terms = DEFAULT, other: Terms = DEF
     instances[1]["privateAddress"] = "10.9.9.9"
     inventory = inventory_of([*documents, document("nodes", "node1", gatewayInstances=instances)])
     numbers = numbered(owners(inventory), {})
-    return compile_plan(inventory, inventory.nodes[0], numbers, "digest", b"key", addresses=addresses)
+    found = {key: Found(address, 1.0) for key, address in addresses.items()}
+    return compile_plan(inventory, inventory.nodes[0], numbers, "digest", b"key", addresses=found)
 
 
 def ends(plan: Plan) -> dict[str, str]:
@@ -61,7 +63,7 @@ def ends(plan: Plan) -> dict[str, str]:
     return {
         obj.name: f"{obj.remote_address} {obj.remote_id}"
         for obj in plan.objects
-        if isinstance(obj, IkeConnection) and obj.remote_id != "192.0.2.6"
+        if isinstance(obj, IkeConnection) and obj.name in {"hgt1", "hgt2"}
     }
 
 
@@ -118,10 +120,59 @@ def test_a_name_takes_nothing_from_a_branch_with_that_address(named: dict[str, s
     assert len(gated) == (2 if "vpnLinkConnectionMode" in other else 0)
 
 
-def test_of_two_names_that_lead_to_one_address_the_first_has_it() -> None:
-    version_1 = {"vpnConnectionProtocolType": "IKEv1"}
-    for first, second in ((NAME, "b.example.com"), ("b.example.com", NAME)):
-        tunnels = {NAME: ("hgt1", "hgt2"), "b.example.com": ("hgt3", "hgt4")}
-        addresses = {(tunnel, name): "192.0.2.9" for name in (first, second) for tunnel in tunnels[name]}
-        plan = compiled(addresses, named=version_1, other=version_1, other_name="b.example.com")
-        assert ends(plan) == dict.fromkeys(tunnels[first], f"192.0.2.9 {first}")
+OTHER = "other.example.com"
+
+
+def of_two_names(since: float, since_other: float, terms: Terms) -> dict[str, str]:
+    """Returns where the tunnels of two sites with names lead, both of which were resolved to one address."""
+    documents = [
+        document("virtualWans", "wan1"),
+        document("virtualHubs", "hub1", "westeurope", virtualWan="wan1", addressPrefix="10.200.0.0/24"),
+        document("vpnGateways", "gw1", "westeurope", virtualHub="hub1"),
+        document(
+            "nodes",
+            "node1",
+            gatewayInstances=[
+                {"vpnGateway": "gw1", "instance": 0, "publicAddress": "198.51.100.10", "interface": "eth0"}
+            ],
+        ),
+    ]
+    for number, (site, name) in enumerate([("a", NAME), ("b", OTHER)]):
+        documents += [
+            document(
+                "vpnSites",
+                site,
+                virtualWan="wan1",
+                addressSpace={"addressPrefixes": [f"10.{number + 1}.0.0/24"]},
+                vpnSiteLinks=[{"name": "link1", "properties": {"fqdn": name}}],
+            ),
+            document(
+                "vpnConnections",
+                f"gw1/{site}",
+                remoteVpnSite=site,
+                sharedKey="key-of-the-test-1",
+                vpnLinkConnections=[{"name": "l", "properties": {"vpnSiteLink": "link1", **terms}}],
+            ),
+        ]
+    inventory = inventory_of(documents)
+    numbers = numbered(owners(inventory), {})
+    found = {("hgt1", NAME): Found("192.0.2.2", since), ("hgt3", OTHER): Found("192.0.2.2", since_other)}
+    plan = compile_plan(inventory, inventory.nodes[0], numbers, "digest", b"key", addresses=found)
+    connections = {obj.name for obj in plan.objects if isinstance(obj, IkeConnection)}
+    assert connections == {tunnel.name for tunnel in plan.tunnels if tunnel.remote_address}
+    return {tunnel.name: tunnel.remote_address for tunnel in plan.tunnels}
+
+
+IKEV1 = {"vpnConnectionProtocolType": "IKEv1"}
+
+
+@pytest.mark.parametrize(
+    ("since", "since_other", "holder"), [(1.0, 2.0, "hgt1"), (2.0, 1.0, "hgt3"), (1.0, 1.0, "hgt1")]
+)
+def test_of_two_names_at_one_address_the_older_holds_it(since: float, since_other: float, holder: str) -> None:
+    expected = {"hgt1": "", "hgt3": ""} | {holder: "192.0.2.2"}
+    assert of_two_names(since, since_other, IKEV1) == expected
+
+
+def test_two_names_that_can_be_told_apart_share_an_address_whatever_their_age() -> None:
+    assert of_two_names(2.0, 1.0, DEFAULT) == dict.fromkeys(["hgt1", "hgt3"], "192.0.2.2")

@@ -140,7 +140,9 @@ def _sites(draw: st.DrawFn, wan: int, gateways: Sequence[str]) -> list[dict[str,
     documents = []
     for number in draw(st.sets(st.integers(1, 4))):
         name = f"site{wan}{number}"
-        shared = ["10.99.0.0/24", "10.99.7.0/24", "10.0.0.0/9", "0.0.0.0/0"]
+        # What a rule hides of a site has nothing around it there but a default route.
+        hides = draw(st.booleans())
+        shared = ["10.99.0.0/24", "10.99.7.0/24", "0.0.0.0/0", *([] if hides else ["10.0.0.0/9"])]
         pool = [f"10.{number}.0.0/16", f"10.{number}.4.0/24", f"10.{number}.4.0/25", f"10.{number}.8.1/32", *shared]
         links = draw(st.integers(1, 3))
         asn = 65010 + draw(st.integers(0, 1))
@@ -178,7 +180,7 @@ def _sites(draw: st.DrawFn, wan: int, gateways: Sequence[str]) -> list[dict[str,
         for gateway in draw(st.sets(st.sampled_from(list(gateways)), max_size=1)):
             chosen = draw(st.sets(st.integers(0, links - 1)))
             rules = {
-                "ingressNatRules": draw(st.sampled_from([[], [f"in{number}"]])),
+                "ingressNatRules": [f"in{number}"] if hides else [],
                 "egressNatRules": draw(st.sampled_from([[], [f"out{number}"]])),
             }
             documents += [
