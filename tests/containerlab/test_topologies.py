@@ -45,7 +45,13 @@ def evidence(topology: Path) -> str:
     return "\n".join(parts)
 
 
-@pytest.fixture(params=TOPOLOGIES, ids=lambda path: path.name)
+# What two-wans shows, tests/lab shows too.
+_PARAMS = [
+    pytest.param(path, id=path.name, marks=pytest.mark.slow if path.name == "two-wans" else ()) for path in TOPOLOGIES
+]
+
+
+@pytest.fixture(params=_PARAMS)
 def topology(request: pytest.FixtureRequest) -> Iterator[Path]:
     path: Path = request.param
     clab("destroy", path)

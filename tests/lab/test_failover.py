@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
+
 from tests.lab.capture import capture
 from tests.lab.probes import traffic
 from tests.lab.reach import answer_to, pings
@@ -106,21 +108,21 @@ def test_no_tunnel_is_closed_and_not_in_clear(lab: Lab) -> None:
     assert pings(lab.vnets["vnet1"], "10.50.0.4", br1.lan)
 
 
-def test_both_ends_starting_at_once_end_with_one_ike_sa_for_each_tunnel(lab: Lab) -> None:
+@pytest.mark.parametrize("close_action", ["start", pytest.param("none", marks=pytest.mark.slow)])
+def test_both_ends_starting_at_once_end_with_one_ike_sa_for_each_tunnel(lab: Lab, close_action: str) -> None:
     br2 = lab.branches["br2"]
     tunnels = sorted(lab.hub.tunnel("branch2", instance)["name"] for instance in (0, 1))
     try:
-        for close_action in ("none", "start"):
-            br2.charon.kill()
-            br2.charon.start()
-            br2.charon.load(br2.conf(start_action="start", close_action=close_action))
-            lab.hub.wait_connected("branch2/0", "branch2/1", seconds=90)
-            wait_for(
-                f"one IKE SA for each tunnel, at both ends, with close_action {close_action}",
-                lambda: br2.charon.established() == ["i0", "i1"] and _of_branch2(lab) == tunnels,
-                60,
-            )
-            assert pings(lab.vnets["vnet1"], "10.50.0.4", br2.lan)
+        br2.charon.kill()
+        br2.charon.start()
+        br2.charon.load(br2.conf(start_action="start", close_action=close_action))
+        lab.hub.wait_connected("branch2/0", "branch2/1", seconds=90)
+        wait_for(
+            "one IKE SA for each tunnel, at both ends",
+            lambda: br2.charon.established() == ["i0", "i1"] and _of_branch2(lab) == tunnels,
+            60,
+        )
+        assert pings(lab.vnets["vnet1"], "10.50.0.4", br2.lan)
     finally:
         br2.charon.load(br2.conf())
 
