@@ -13,17 +13,13 @@ from bench.sites import VNET
 from hubgw.drivers.nftables import codec as nft
 from hubgw.drivers.strongswan import codec as charon
 from hubgw.plan.diff import diff, target
-from hubgw.plan.types import (
-    GROUPS,
-    PROTOCOL,
+from hubgw.plan.ipsec import IkeConnection, IkeSecret
+from hubgw.plan.kernel import (
     Address,
     Element,
     Gateway,
     Group,
-    IkeConnection,
-    IkeSecret,
     Nexthop,
-    Object,
     OnLink,
     Port,
     Route,
@@ -35,6 +31,8 @@ from hubgw.plan.types import (
     Unreachable,
     Vrf,
 )
+from hubgw.plan.numbers import GROUPS, PROTOCOL
+from hubgw.plan.types import Object
 
 IP_ROUTE: Final = ("ip", "route", "show", "table", "all")
 READERS: Final[Mapping[str, tuple[str, ...]]] = {

@@ -21,7 +21,10 @@ from hubgw.drivers.exabgp.driver import ExabgpDriver
 from hubgw.drivers.memory import collect_seldom
 from hubgw.drivers.netlink.driver import NetlinkDriver
 from hubgw.plan.bgp import PeerOf, RouteTable
-from hubgw.plan.types import IF_IDS, SESSIONS, Create, Neighbor, Nexthop, OpError, Plan, Speaker
+from hubgw.plan.kernel import Nexthop
+from hubgw.plan.numbers import IF_IDS, SESSIONS
+from hubgw.plan.sessions import Neighbor, Speaker
+from hubgw.plan.types import Create, OpError, Plan
 
 SPEAKER: Final = f"{LINK}-0"
 

@@ -7,7 +7,9 @@ from hubgw.agent.service import BgpPeerStatus, BgpRouteStatus, RouteStatus
 from hubgw.drivers.exabgp.attributes import exported, parsed
 from hubgw.drivers.exabgp.events import PeerState
 from hubgw.plan.bgp import AS_SET, Attributes, Nlri, PeerOf, network
-from hubgw.plan.types import Group, Object, Plan, Tiers, Vrf, tunnel_interface
+from hubgw.plan.kernel import Group, Tiers, Vrf
+from hubgw.plan.numbers import tunnel_interface
+from hubgw.plan.types import Object, Plan
 
 _STATES = {"idle": "Idle", "connected": "Connected", "established": "Established", "held": "Held"}
 

@@ -13,7 +13,8 @@ from hubgw.agent.reconcile import Reconciler
 from hubgw.drivers.strongswan.driver import StrongswanDriver
 from hubgw.drivers.strongswan.faults import Fault, Why
 from hubgw.drivers.strongswan.inbox import Missed
-from hubgw.plan.types import ALL_TRAFFIC, IkeConnection, TunnelOf
+from hubgw.plan.ipsec import ALL_TRAFFIC, IkeConnection
+from hubgw.plan.types import TunnelOf
 from hubgw.plan.words import few
 
 FAILURES_EVERY: Final = 10.0  # seconds from one event of a tunnel's failures to the next

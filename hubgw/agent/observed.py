@@ -7,19 +7,10 @@ from hubgw.agent.live import states, summary
 from hubgw.agent.reconcile import Counters, State
 from hubgw.agent.service import Connection, Provisioning, ResourceStatus, RouteStatus, TunnelStatus
 from hubgw.drivers.strongswan.codec import ChildSa
-from hubgw.plan.types import (
-    ALL_TRAFFIC,
-    TABLES,
-    Group,
-    Object,
-    Plan,
-    Route,
-    Tiers,
-    TunnelOf,
-    Tunnels,
-    Vrf,
-    tunnel_interface,
-)
+from hubgw.plan.ipsec import ALL_TRAFFIC
+from hubgw.plan.kernel import Group, Route, Tiers, Tunnels, Vrf
+from hubgw.plan.numbers import TABLES, tunnel_interface
+from hubgw.plan.types import Object, Plan, TunnelOf
 from hubgw.plan.words import few, via
 
 _SESSIONS = frozenset({"strongswan", "exabgp"})

@@ -26,7 +26,10 @@ from hubgw.drivers.strongswan.driver import StrongswanDriver
 from hubgw.plan.activate import activate
 from hubgw.plan.bgp import Nlri
 from hubgw.plan.diff import diff, driver_of, runs, target
-from hubgw.plan.types import IF_IDS, Delete, Element, Group, IkeConnection, Object, Op, OpError, Plan, Tiers, Tunnel
+from hubgw.plan.ipsec import IkeConnection
+from hubgw.plan.kernel import Element, Group, Tiers, Tunnel
+from hubgw.plan.numbers import IF_IDS
+from hubgw.plan.types import Delete, Object, Op, OpError, Plan
 from hubgw.plan.words import describe
 from hubgw.rib.types import Admitted
 

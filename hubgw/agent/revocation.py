@@ -9,7 +9,7 @@ from hubgw.agent.live import Sas
 from hubgw.drivers.strongswan.codec import IkeSa
 from hubgw.drivers.strongswan.ledger import Fresh
 from hubgw.pki.reading import Certificate, certificate_of, revocation_list_of, signed_by
-from hubgw.plan.types import IkeCertificate, IkeConnection
+from hubgw.plan.ipsec import IkeCertificate, IkeConnection
 
 LOADED_WITHIN: Final = 5.0
 """Seconds after a revocation in which an SA may still be made by what is revoked: charon has not heard of it yet."""

@@ -32,7 +32,8 @@ from hubgw.drivers.exabgp.events import (
 from hubgw.drivers.netlink.driver import NetlinkDriver
 from hubgw.plan.activate import first_tier_up
 from hubgw.plan.bgp import Nlri, PeerKey, PeerOf, network
-from hubgw.plan.types import Group, Plan, Tiers
+from hubgw.plan.kernel import Group, Tiers
+from hubgw.plan.types import Plan
 from hubgw.rib.rib import Rib
 from hubgw.rib.types import Admitted, Delta, merge
 

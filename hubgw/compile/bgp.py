@@ -13,19 +13,10 @@ from hubgw.compile.draft import Draft
 from hubgw.compile.scope import HostedHub, Scope
 from hubgw.compile.vnets import behind
 from hubgw.plan.bgp import PeerOf, RouteTable, StaticRoute
-from hubgw.plan.types import (
-    UNREACHABLE_METRIC,
-    Address,
-    Element,
-    Group,
-    Neighbor,
-    Route,
-    Rule,
-    Speaker,
-    TunnelOf,
-    Tunnels,
-    Unreachable,
-)
+from hubgw.plan.kernel import Address, Element, Group, Route, Rule, Tunnels, Unreachable
+from hubgw.plan.numbers import UNREACHABLE_METRIC
+from hubgw.plan.sessions import Neighbor, Speaker
+from hubgw.plan.types import TunnelOf
 from hubgw.resources.bgp import BgpPeer, bgp_peers, custom_bgp_address
 from hubgw.resources.connection import VpnConnection
 from hubgw.resources.translation import hidden_prefixes, routed_prefixes

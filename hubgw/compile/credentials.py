@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from hubgw.compile.draft import Draft
 from hubgw.compile.scope import of_type
 from hubgw.pki.reading import Credentials, key_id, normalised
-from hubgw.plan.types import IkeCertificate, IkeKey
+from hubgw.plan.ipsec import IkeCertificate, IkeKey
 from hubgw.resources.connection import VpnGateway
 from hubgw.resources.inventory import Inventory
 from hubgw.resources.site import VpnSite

@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 
 from hubgw.names import PORT_PREFIX, TUNNEL_PREFIX, VRF_PREFIX
 from hubgw.plan.bgp import PeerOf, RouteTable
-from hubgw.plan.types import IF_IDS, SESSIONS, TABLES, Key, Object, TunnelOf
+from hubgw.plan.kernel import Key
+from hubgw.plan.numbers import IF_IDS, SESSIONS, TABLES
+from hubgw.plan.types import Object, TunnelOf
 
 Allocations = Mapping[tuple[str, str], int]
 """(kind, owner) -> number, as the store gave them; kinds and owners are those of `hubgw.compile.allocate`."""

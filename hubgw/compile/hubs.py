@@ -5,7 +5,8 @@ from ipaddress import IPv4Interface, IPv4Network, IPv6Network
 from hubgw.compile.draft import Draft
 from hubgw.compile.mtu import IPV4_TCP_HEADERS, tunnel_mtu
 from hubgw.compile.scope import HostedHub, Scope
-from hubgw.plan.types import UNREACHABLE_METRIC, Address, Element, Route, Rule, Unreachable, Vrf
+from hubgw.plan.kernel import Address, Element, Route, Rule, Unreachable, Vrf
+from hubgw.plan.numbers import UNREACHABLE_METRIC
 
 SOURCE_PRIORITY = 905
 

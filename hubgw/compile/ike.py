@@ -4,7 +4,8 @@ from hubgw.compile.credentials import Proof
 from hubgw.compile.digest import keyed_digest
 from hubgw.compile.suites import Suites
 from hubgw.names import Secret
-from hubgw.plan.types import IkeConnection, IkeSecret, TunnelOf
+from hubgw.plan.ipsec import IkeConnection, IkeSecret
+from hubgw.plan.types import TunnelOf
 from hubgw.resources.connection import Terms
 
 RETRANSMISSION = 15

@@ -2,7 +2,8 @@
 
 from hubgw.compile.draft import Draft
 from hubgw.compile.scope import Scope
-from hubgw.plan.types import NO_DEFAULT_MARK, Element, Rule, Ruleset, Sysctl
+from hubgw.plan.kernel import Element, Rule, Ruleset, Sysctl
+from hubgw.plan.numbers import NO_DEFAULT_MARK
 
 SYSCTLS = {
     # Flows spread over the tunnels by ports and protocol; by addresses alone two hosts would use one tunnel.

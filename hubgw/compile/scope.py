@@ -5,7 +5,7 @@ from ipaddress import IPv4Address
 from typing import TypeVar
 
 from hubgw.compile.draft import Numbers
-from hubgw.plan.types import TABLES, VRF_MARKS
+from hubgw.plan.numbers import TABLES, VRF_MARKS
 from hubgw.resources.base import Resource
 from hubgw.resources.connection import VpnConnection, VpnGateway
 from hubgw.resources.hub import VirtualHub

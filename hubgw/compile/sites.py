@@ -13,21 +13,20 @@ from hubgw.compile.mtu import tunnel_mtu
 from hubgw.compile.scope import HostedHub, Scope
 from hubgw.compile.suites import suites
 from hubgw.compile.where import Where, local_address
-from hubgw.plan.types import (
-    ALL_TRAFFIC,
+from hubgw.plan.ipsec import ALL_TRAFFIC, Selectors
+from hubgw.plan.kernel import (
     Classifier,
     Element,
     Group,
     Nexthop,
     Route,
-    Selectors,
     Tiers,
     Translation,
     Tunnel,
-    TunnelOf,
     Tunnels,
     Way,
 )
+from hubgw.plan.types import TunnelOf
 from hubgw.resources.connection import Terms, VpnConnection
 from hubgw.resources.node import GatewayInstance
 from hubgw.resources.selectors import selector_pairs

@@ -4,7 +4,7 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 from hubgw.compile.draft import Draft
 from hubgw.compile.scope import HostedHub, HostedVnet, Scope
-from hubgw.plan.types import Address, Element, Gateway, OnLink, Port, Route
+from hubgw.plan.kernel import Address, Element, Gateway, OnLink, Port, Route
 from hubgw.resources.hub import HubRoute
 
 

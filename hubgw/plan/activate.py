@@ -13,7 +13,9 @@ from ipaddress import IPv4Network, IPv6Network, collapse_addresses
 from itertools import chain
 
 from hubgw.plan.bgp import Nlri, network
-from hubgw.plan.types import Element, Group, Object, Plan, Route, Tiers, Tunnels, tunnel_interface
+from hubgw.plan.kernel import Element, Group, Route, Tiers, Tunnels
+from hubgw.plan.numbers import tunnel_interface
+from hubgw.plan.types import Object, Plan
 
 
 def activate(plan: Plan, up: Set[int], admitted: Iterable[tuple[int, Nlri]] = ()) -> list[Object]:

@@ -4,37 +4,29 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from ipaddress import IPv4Network
 from itertools import groupby
 
-from hubgw.plan.types import (
+from hubgw.plan.ipsec import IkeCertificate, IkeConnection, IkeKey, IkeSecret
+from hubgw.plan.kernel import (
     Address,
     Classifier,
-    Create,
-    Delete,
     Element,
     Gateway,
     Group,
-    IkeCertificate,
-    IkeConnection,
-    IkeKey,
-    IkeSecret,
     Key,
-    Neighbor,
     Nexthop,
-    Object,
     OnLink,
-    Op,
     Port,
     Route,
     Rule,
     Ruleset,
-    Speaker,
     Sysctl,
     Translation,
     Tunnel,
     Tunnels,
     Unreachable,
-    Update,
     Vrf,
 )
+from hubgw.plan.sessions import Neighbor, Speaker
+from hubgw.plan.types import Create, Delete, Object, Op, Update
 
 # Fail closed: rules and last-resort routes come before any link that could carry traffic.
 _MAKE: dict[type, int] = {

@@ -5,40 +5,31 @@ from dataclasses import fields
 from typing import Any, assert_never
 
 from hubgw.plan.diff import target
-from hubgw.plan.types import (
-    SA_TERMS,
+from hubgw.plan.ipsec import SA_TERMS, IkeCertificate, IkeConnection, IkeKey, IkeSecret
+from hubgw.plan.kernel import (
     Address,
     Classifier,
-    Create,
-    Delete,
     Element,
     Gateway,
     Group,
-    IkeCertificate,
-    IkeConnection,
-    IkeKey,
-    IkeSecret,
-    Neighbor,
     Nexthop,
-    Object,
     OnLink,
-    Op,
     Port,
     Route,
     Rule,
     Ruleset,
-    Speaker,
     Sysctl,
     Tiers,
     Translation,
     Tunnel,
     Tunnels,
     Unreachable,
-    Update,
     Via,
     Vrf,
-    tunnel_interface,
 )
+from hubgw.plan.numbers import tunnel_interface
+from hubgw.plan.sessions import Neighbor, Speaker
+from hubgw.plan.types import Create, Delete, Object, Op, Update
 
 _ELEMENTS = {
     "bgp_peers": "BGP accepted from",

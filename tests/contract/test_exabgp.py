@@ -30,7 +30,9 @@ from hubgw.drivers.exabgp.events import Began, EndOfRib, Event, Flushed, Learned
 from hubgw.drivers.exabgp.message import ROUTE_REFRESH, UPDATE
 from hubgw.names import Secret
 from hubgw.plan.diff import diff
-from hubgw.plan.types import SESSIONS, Delete, Neighbor, Object, Op, Speaker
+from hubgw.plan.numbers import SESSIONS
+from hubgw.plan.sessions import Neighbor, Speaker
+from hubgw.plan.types import Delete, Object, Op
 from tests.fakes.helper import FakeHelper
 
 NOBODY = ["setpriv", "--reuid", "65534", "--clear-groups", "env", sys.executable, "-c", ""]

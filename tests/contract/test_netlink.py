@@ -17,23 +17,13 @@ import pytest
 from hubgw.drivers.netlink.driver import NetlinkDriver
 from hubgw.drivers.netlink.monitor import Event, Monitor
 from hubgw.plan.diff import diff
-from hubgw.plan.types import (
-    GROUPS,
-    LEARNED_METRIC,
-    NO_DEFAULT_MARK,
-    SESSIONS,
-    UNREACHABLE_METRIC,
+from hubgw.plan.kernel import (
     Address,
     Classifier,
-    Create,
-    Delete,
     Gateway,
     Group,
     Nexthop,
-    Object,
     OnLink,
-    Op,
-    OpError,
     Port,
     Route,
     Rule,
@@ -42,9 +32,10 @@ from hubgw.plan.types import (
     Tunnel,
     Tunnels,
     Unreachable,
-    Update,
     Vrf,
 )
+from hubgw.plan.numbers import GROUPS, LEARNED_METRIC, NO_DEFAULT_MARK, SESSIONS, UNREACHABLE_METRIC
+from hubgw.plan.types import Create, Delete, Object, Op, OpError, Update
 from tests.fakes.netlink import FakeNetlink
 
 T = TypeVar("T")

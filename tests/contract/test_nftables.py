@@ -16,7 +16,8 @@ from hubgw.drivers.nftables import codec
 from hubgw.drivers.nftables.client import Client
 from hubgw.drivers.nftables.driver import MOST_DESTROYED, NftablesDriver
 from hubgw.plan.diff import diff
-from hubgw.plan.types import Create, Delete, Element, Object, Op, OpError, Update
+from hubgw.plan.kernel import Element
+from hubgw.plan.types import Create, Delete, Object, Op, OpError, Update
 from tests.fakes.nft import FakeNft
 
 REPO = Path(__file__).parents[2]

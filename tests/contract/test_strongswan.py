@@ -20,18 +20,8 @@ from hubgw.names import Secret
 from hubgw.pki.authority import Authority, issue, new_authority, new_key, request, revocation_list
 from hubgw.pki.reading import read_certificates, read_revocation_lists
 from hubgw.plan.diff import diff
-from hubgw.plan.types import (
-    Create,
-    Delete,
-    IkeCertificate,
-    IkeConnection,
-    IkeKey,
-    IkeSecret,
-    Object,
-    Op,
-    OpError,
-    Update,
-)
+from hubgw.plan.ipsec import IkeCertificate, IkeConnection, IkeKey, IkeSecret
+from hubgw.plan.types import Create, Delete, Object, Op, OpError, Update
 from tests.fakes.charon import FakeCharon
 
 T = TypeVar("T")

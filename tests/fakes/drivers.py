@@ -28,26 +28,11 @@ from hubgw.drivers.strongswan.ledger import Fresh
 from hubgw.pki.reading import Certificate, revocation_list_of
 from hubgw.plan.bgp import Nlri
 from hubgw.plan.diff import target
-from hubgw.plan.types import (
-    IF_IDS,
-    Create,
-    Delete,
-    Element,
-    Group,
-    IkeCertificate,
-    IkeConnection,
-    IkeSecret,
-    Key,
-    Neighbor,
-    Object,
-    Op,
-    OpError,
-    Port,
-    Ruleset,
-    Speaker,
-    Tiers,
-    Update,
-)
+from hubgw.plan.ipsec import IkeCertificate, IkeConnection, IkeSecret
+from hubgw.plan.kernel import Element, Group, Key, Port, Ruleset, Tiers
+from hubgw.plan.numbers import IF_IDS
+from hubgw.plan.sessions import Neighbor, Speaker
+from hubgw.plan.types import Create, Delete, Object, Op, OpError, Update
 from tests.fakes.netlink import FakeNetlink
 
 

@@ -8,21 +8,14 @@ from hubgw import names
 from hubgw.drivers.netlink.monitor import Event
 from hubgw.drivers.netlink.xfrm import KernelSa
 from hubgw.plan.bgp import Nlri, network
-from hubgw.plan.types import (
-    GROUPS,
-    LEARNED_METRIC,
+from hubgw.plan.kernel import (
     Address,
     Classifier,
-    Create,
-    Delete,
     Gateway,
     Group,
     Key,
     Nexthop,
-    Object,
     OnLink,
-    Op,
-    OpError,
     Port,
     Route,
     Sysctl,
@@ -32,6 +25,8 @@ from hubgw.plan.types import (
     Tunnels,
     Vrf,
 )
+from hubgw.plan.numbers import GROUPS, LEARNED_METRIC
+from hubgw.plan.types import Create, Delete, Object, Op, OpError
 
 
 class FakeMonitor:

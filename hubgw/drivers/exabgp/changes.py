@@ -6,7 +6,8 @@ from ipaddress import IPv4Address
 
 from hubgw.drivers.exabgp.directory import SPEAKER, fault
 from hubgw.plan.diff import target
-from hubgw.plan.types import Create, Delete, Neighbor, Op, OpError, Speaker, Update
+from hubgw.plan.sessions import Neighbor, Speaker
+from hubgw.plan.types import Create, Delete, Op, OpError, Update
 
 
 @dataclass(slots=True)

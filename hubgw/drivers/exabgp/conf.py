@@ -12,7 +12,7 @@ from ipaddress import IPv4Address
 from typing import Final
 
 from hubgw.names import INTERFACE
-from hubgw.plan.types import Neighbor, Speaker
+from hubgw.plan.sessions import Neighbor, Speaker
 
 PORT: Final = 179
 RESTART_TIME: Final = 120  # seconds that a peer keeps our routes while we are away (RFC 4724)

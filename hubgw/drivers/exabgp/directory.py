@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from hubgw.drivers.exabgp import conf, files
-from hubgw.plan.types import SESSIONS, Neighbor, Speaker
+from hubgw.plan.numbers import SESSIONS
+from hubgw.plan.sessions import Neighbor, Speaker
 
 SPEAKER: Final = re.compile(r"(hgv[0-9]{1,12})-[01]", re.ASCII)
 _SITE: Final = re.compile(r"[A-Za-z0-9/._() -]{0,2048}", re.ASCII)

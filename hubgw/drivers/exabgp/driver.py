@@ -21,7 +21,9 @@ from hubgw.drivers.exabgp.frames import Routes
 from hubgw.drivers.exabgp.services import Service, Supervisor
 from hubgw.names import Secret
 from hubgw.plan.bgp import Nlri
-from hubgw.plan.types import Delete, Key, Neighbor, Object, Op, OpError, Speaker, Update
+from hubgw.plan.kernel import Key
+from hubgw.plan.sessions import Neighbor, Speaker
+from hubgw.plan.types import Delete, Object, Op, OpError, Update
 
 GRACE = 120.0  # seconds: by then a supervisor, also on a slow machine, has started both processes and ExaBGP has loaded
 SETTLE = 5.0  # seconds that a pass waits for an ExaBGP that reloads

@@ -20,7 +20,7 @@ from hubgw.drivers.exabgp.recent import Recent
 from hubgw.drivers.exabgp.session import Due, Session
 from hubgw.drivers.exabgp.updates import BEGIN_OF_REFRESH, END_OF_REFRESH, END_OF_RIB, route_refresh, withdrawals
 from hubgw.plan.bgp import Nlri
-from hubgw.plan.types import Neighbor, Speaker
+from hubgw.plan.sessions import Neighbor, Speaker
 
 LOG = logging.getLogger("hubgw")
 

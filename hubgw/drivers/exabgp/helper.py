@@ -22,7 +22,7 @@ from hubgw.drivers.exabgp.frames import FrameError, Kind, frame
 from hubgw.drivers.exabgp.outgoing import Clock
 from hubgw.drivers.exabgp.stream import Stream, StreamLostError
 from hubgw.drivers.memory import collect_seldom
-from hubgw.plan.types import Neighbor, Speaker
+from hubgw.plan.sessions import Neighbor, Speaker
 
 LOG = logging.getLogger("hubgw")
 

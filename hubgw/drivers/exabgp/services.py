@@ -14,7 +14,7 @@ from typing import Final
 import hubgw
 from hubgw.drivers.exabgp import files
 from hubgw.drivers.exabgp.frames import FORMAT
-from hubgw.plan.types import Speaker
+from hubgw.plan.sessions import Speaker
 
 ADAPTER: Final = "hubgw.drivers.exabgp.adapter"
 HELPER: Final = "hubgw.drivers.exabgp.helper"

@@ -28,7 +28,7 @@ from hubgw.drivers.exabgp.message import CEASE
 from hubgw.drivers.exabgp.outgoing import Clock, Outgoing
 from hubgw.drivers.exabgp.shown import Shown
 from hubgw.drivers.exabgp.updates import BEGIN_OF_REFRESH, END_OF_REFRESH, REQUEST, route_refresh
-from hubgw.plan.types import Neighbor
+from hubgw.plan.sessions import Neighbor
 
 SHORT: Final = 120  # a session that ends before so many seconds is a flap
 LONGEST_HOLD: Final = 300

@@ -14,12 +14,7 @@ from typing import Final, NamedTuple
 from hubgw import names
 from hubgw.drivers.netlink import uapi
 from hubgw.drivers.netlink.wire import attributes
-from hubgw.plan.types import (
-    GROUPS,
-    IF_IDS,
-    PROTOCOL,
-    SESSIONS,
-    TABLES,
+from hubgw.plan.kernel import (
     Address,
     Gateway,
     Nexthop,
@@ -33,6 +28,7 @@ from hubgw.plan.types import (
     Via,
     Vrf,
 )
+from hubgw.plan.numbers import GROUPS, IF_IDS, PROTOCOL, SESSIONS, TABLES
 
 _ORDER: Final = sys.byteorder
 _LINK_HEADER: Final = struct.Struct("=16xBxHiII")

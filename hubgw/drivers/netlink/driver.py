@@ -17,16 +17,11 @@ from hubgw.drivers.netlink.ledger import Ledger
 from hubgw.drivers.netlink.monitor import Monitor
 from hubgw.plan.bgp import Nlri
 from hubgw.plan.diff import target
-from hubgw.plan.types import (
+from hubgw.plan.kernel import (
     Address,
     Classifier,
-    Create,
-    Delete,
     Group,
     Nexthop,
-    Object,
-    Op,
-    OpError,
     Port,
     Route,
     Rule,
@@ -34,9 +29,9 @@ from hubgw.plan.types import (
     Tiers,
     Translation,
     Tunnel,
-    Update,
     Vrf,
 )
+from hubgw.plan.types import Create, Delete, Object, Op, OpError, Update
 
 
 class NetlinkDriver:

@@ -21,9 +21,7 @@ from hubgw.drivers.netlink.template import (
     extended,
 )
 from hubgw.drivers.netlink.wire import CREATE, EXCL, REPLACE
-from hubgw.plan.types import (
-    GROUPS,
-    PROTOCOL,
+from hubgw.plan.kernel import (
     Address,
     Gateway,
     Nexthop,
@@ -36,6 +34,7 @@ from hubgw.plan.types import (
     Unreachable,
     Vrf,
 )
+from hubgw.plan.numbers import GROUPS, PROTOCOL
 
 _LOOPBACK: Final = 1  # the ifindex that each network namespace gives to lo
 _LINK_HEADER: Final = 32  # bytes

@@ -7,7 +7,9 @@ from hubgw.drivers.netlink.client import words
 from hubgw.drivers.netlink.kernel import ABSENT, NONE, PRESENT, Kernel
 from hubgw.drivers.netlink.ledger import Ledger
 from hubgw.plan.diff import target
-from hubgw.plan.types import GROUPS, Group, Op, OpError, Update
+from hubgw.plan.kernel import Group
+from hubgw.plan.numbers import GROUPS
+from hubgw.plan.types import Op, OpError, Update
 
 
 def named(ledger: Ledger, members: Mapping[int, Sequence[int]]) -> list[Group]:

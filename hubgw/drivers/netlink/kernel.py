@@ -7,20 +7,18 @@ from typing import Final
 from hubgw.drivers.netlink import decode, encode
 from hubgw.drivers.netlink.client import Client, words
 from hubgw.plan.diff import target
-from hubgw.plan.types import (
+from hubgw.plan.kernel import (
     Address,
     Classifier,
     Gateway,
     Nexthop,
-    Object,
     OnLink,
-    Op,
-    OpError,
     Port,
     Route,
     Translation,
     Tunnel,
 )
+from hubgw.plan.types import Object, Op, OpError
 
 ABSENT: Final = frozenset({errno.ENODEV, errno.ENOENT, errno.ESRCH, errno.EADDRNOTAVAIL})
 """Answers to a deletion of what is not there."""

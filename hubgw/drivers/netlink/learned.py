@@ -16,7 +16,8 @@ from hubgw.drivers.netlink.kernel import ABSENT, Kernel
 from hubgw.drivers.netlink.template import Template
 from hubgw.drivers.netlink.wire import CREATE, REPLACE, attributes
 from hubgw.plan.bgp import Nlri
-from hubgw.plan.types import LEARNED_METRIC, LEARNED_PROTOCOL, TABLES, Tiers
+from hubgw.plan.kernel import Tiers
+from hubgw.plan.numbers import LEARNED_METRIC, LEARNED_PROTOCOL, TABLES
 
 Ways = Mapping[Nlri, Tiers | None]
 """The tiers that serve each prefix; None for a route that goes."""

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from hubgw.drivers import ledger_file
-from hubgw.plan.types import GROUPS, Tiers
+from hubgw.plan.kernel import Tiers
+from hubgw.plan.numbers import GROUPS
 
 _BLACKHOLE: Final = GROUPS[0]
 

@@ -6,7 +6,8 @@ from hubgw import names
 from hubgw.drivers.netlink import encode, sysctl, uapi
 from hubgw.drivers.netlink.kernel import ABSENT, NONE, PRESENT, Kernel
 from hubgw.plan.diff import target
-from hubgw.plan.types import Create, Object, Op, OpError, Port, Tunnel, Update, Vrf
+from hubgw.plan.kernel import Port, Tunnel, Vrf
+from hubgw.plan.types import Create, Object, Op, OpError, Update
 
 
 async def make(kernel: Kernel, ops: Sequence[Op]) -> list[OpError]:

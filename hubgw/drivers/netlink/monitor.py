@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 from hubgw import names
 from hubgw.drivers.netlink import decode, nat, uapi, wire
 from hubgw.drivers.netlink.client import NETLINK_NETFILTER, NETLINK_ROUTE, open_events
-from hubgw.plan.types import LEARNED_PROTOCOL, PROTOCOL, SESSIONS, TABLES
+from hubgw.plan.numbers import LEARNED_PROTOCOL, PROTOCOL, SESSIONS, TABLES
 
 _LINK, _TC, _IPV4_IFADDR, _IPV4_ROUTE, _IPV4_RULE, _IPV6_ROUTE, _IPV6_RULE, _NEXTHOP = 1, 4, 5, 7, 8, 11, 19, 32
 _NFTABLES: Final = 7

@@ -19,7 +19,8 @@ from hubgw.drivers.netlink.kernel import ABSENT, PRESENT, Kernel
 from hubgw.drivers.netlink.wire import CREATE, EXCL, HEADER, attribute, attributes, message
 from hubgw.names import TUNNEL_PREFIX, is_ours
 from hubgw.plan.diff import target
-from hubgw.plan.types import Classifier, Delete, Key, Object, Op, OpError, Translation, Way
+from hubgw.plan.kernel import Classifier, Key, Translation, Way
+from hubgw.plan.types import Delete, Object, Op, OpError
 
 _HEADER: Final = struct.Struct("=BxxxiIII")  # tcmsg: family, ifindex, handle, parent, info
 _END: Final = HEADER.size + _HEADER.size

@@ -18,7 +18,9 @@ from hubgw.drivers.netlink.kernel import ABSENT, NONE, Kernel
 from hubgw.drivers.netlink.template import RuleMessage, Template
 from hubgw.drivers.netlink.wire import CREATE, EXCL, HEADER, REQUEST, attributes
 from hubgw.plan.diff import target
-from hubgw.plan.types import PROTOCOL, Key, Op, OpError, Rule
+from hubgw.plan.kernel import Key, Rule
+from hubgw.plan.numbers import PROTOCOL
+from hubgw.plan.types import Op, OpError
 
 ODD: Final = -1
 """The `suppress_prefixlength` of a rule that no plan could have made, or of which there are two."""

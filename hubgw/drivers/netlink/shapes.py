@@ -10,7 +10,7 @@ from typing import Final
 from hubgw.drivers.netlink import uapi
 from hubgw.drivers.netlink.template import AddressMessage, LinkMessage, NexthopMessage, RouteMessage, Template
 from hubgw.drivers.netlink.wire import CREATE, EXCL, REPLACE
-from hubgw.plan.types import PROTOCOL
+from hubgw.plan.numbers import PROTOCOL
 
 Conf = tuple[tuple[str, int], ...]
 """IPv4 settings of an interface, by the kernel's name of each."""

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
-from hubgw.plan.types import Create, Op, OpError, Sysctl, Update
+from hubgw.plan.kernel import Sysctl
+from hubgw.plan.types import Create, Op, OpError, Update
 
 _ROOT: Final = Path("/proc/sys")
 _DEFAULTS: Final = "net/ipv4/conf/default"

@@ -12,7 +12,7 @@ from importlib.resources import files
 from ipaddress import IPv4Network
 from typing import Any, Final
 
-from hubgw.plan.types import Element, Ruleset
+from hubgw.plan.kernel import Element, Ruleset
 
 FAMILY: Final = "inet"
 TABLE: Final = "hubgw"

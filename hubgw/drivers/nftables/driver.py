@@ -7,7 +7,8 @@ from typing import Final, Protocol
 from hubgw.drivers.base import DriverError
 from hubgw.drivers.nftables import codec
 from hubgw.drivers.nftables.client import RefusedError
-from hubgw.plan.types import Create, Delete, Element, Key, Object, Op, OpError, Ruleset
+from hubgw.plan.kernel import Element, Key, Ruleset
+from hubgw.plan.types import Create, Delete, Object, Op, OpError
 
 MOST_DESTROYED: Final = 64
 """The kernel takes 7 ms to remove one of 4,000 concatenated intervals, and 0.2 s to make the whole table anew."""

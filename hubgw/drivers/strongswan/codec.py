@@ -7,7 +7,14 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from hubgw.names import is_ours
-from hubgw.plan.types import SA_TERMS, IkeCertificate, IkeConnection, IkeKey, IkeSecret, child_names
+from hubgw.plan.ipsec import (
+    SA_TERMS,
+    IkeCertificate,
+    IkeConnection,
+    IkeKey,
+    IkeSecret,
+    child_names,
+)
 
 Message = Mapping[str, Any]
 

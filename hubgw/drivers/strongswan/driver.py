@@ -15,18 +15,8 @@ from hubgw.drivers.strongswan.ledger import Fresh, Ledger
 from hubgw.drivers.strongswan.peers import Peers
 from hubgw.names import Secret
 from hubgw.pki.reading import Certificate
-from hubgw.plan.types import (
-    Create,
-    Delete,
-    IkeCertificate,
-    IkeConnection,
-    IkeKey,
-    IkeSecret,
-    Object,
-    Op,
-    OpError,
-    Update,
-)
+from hubgw.plan.ipsec import IkeCertificate, IkeConnection, IkeKey, IkeSecret
+from hubgw.plan.types import Create, Delete, Object, Op, OpError, Update
 
 _EVENTS = ["ike-updown", "child-updown", "ike-rekey"]
 _RETRY = 0.2  # seconds between attempts to reach a charon that is not there

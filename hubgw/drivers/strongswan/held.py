@@ -14,7 +14,7 @@ from hubgw.pki.reading import (
     certificate_of,
     revocation_list_of,
 )
-from hubgw.plan.types import IkeCertificate
+from hubgw.plan.ipsec import IkeCertificate
 
 _REMEMBERED: Final = 32
 """Of so many certificates and lists charon remembers who issued them; of more it forgets any."""

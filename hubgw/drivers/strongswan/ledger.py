@@ -10,7 +10,7 @@ from pathlib import Path
 
 from hubgw.drivers import ledger_file
 from hubgw.drivers.strongswan.codec import from_ledger, to_ledger
-from hubgw.plan.types import IkeConnection
+from hubgw.plan.ipsec import IkeConnection
 
 _SAME = 2.0
 """Seconds by which charon's start may differ from itself: it tells now less its uptime, in whole seconds. One that

@@ -17,7 +17,8 @@ from hubgw.drivers.exabgp.as_path import packed
 from hubgw.drivers.exabgp.attributes import OPTIONAL, TRANSITIVE, Code, canonical
 from hubgw.drivers.exabgp.events import Event
 from hubgw.plan.bgp import AS_SEQUENCE, Nlri, PeerKey, network, nlri
-from hubgw.plan.types import Op, TunnelOf, tunnel_interface
+from hubgw.plan.numbers import tunnel_interface
+from hubgw.plan.types import Op, TunnelOf
 from hubgw.plan.words import describe
 from hubgw.store.sqlite import SqliteStore
 from tests.fakes.drivers import Machine

@@ -15,7 +15,7 @@ from hubgw.agent.daemon import Agent, Options, main
 from hubgw.drivers.base import DriverError
 from hubgw.drivers.exabgp.events import Lost
 from hubgw.drivers.netlink.monitor import Event
-from hubgw.plan.types import IF_IDS, LEARNED_METRIC
+from hubgw.plan.numbers import IF_IDS, LEARNED_METRIC
 from hubgw.store.sqlite import SqliteStore
 from hubgw.store.types import StoreError
 from tests.fakes.drivers import Machine

@@ -12,7 +12,8 @@ from hubgw.agent.observed import narrowed
 from hubgw.agent.service import Connection
 from hubgw.drivers.netlink.xfrm import KernelSa
 from hubgw.drivers.strongswan.codec import IkeSa
-from hubgw.plan.types import IF_IDS, TunnelOf
+from hubgw.plan.numbers import IF_IDS
+from hubgw.plan.types import TunnelOf
 from tests.fakes.drivers import child_sa, ike_sa, kernel_sa
 
 START = 10_000.0

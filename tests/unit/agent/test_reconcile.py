@@ -12,19 +12,10 @@ from hubgw.drivers.base import DriverError
 from hubgw.pki.authority import new_key, request
 from hubgw.plan.activate import activate
 from hubgw.plan.diff import diff, driver_of, target
-from hubgw.plan.types import (
-    IF_IDS,
-    Create,
-    Delete,
-    Element,
-    Group,
-    IkeConnection,
-    IkeSecret,
-    Op,
-    Route,
-    Tunnel,
-    Tunnels,
-)
+from hubgw.plan.ipsec import IkeConnection, IkeSecret
+from hubgw.plan.kernel import Element, Group, Route, Tunnel, Tunnels
+from hubgw.plan.numbers import IF_IDS
+from hubgw.plan.types import Create, Delete, Op
 from hubgw.store.types import StoreError
 from tests.fakes.drivers import child_sa, ike_sa, kernel_sa
 from tests.unit.agent.rig import FIRST, SECOND, Rig, run, said

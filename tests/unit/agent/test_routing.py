@@ -7,7 +7,8 @@ import pytest
 from hubgw.drivers.exabgp.attributes import exported, parsed
 from hubgw.drivers.exabgp.events import Flushed, Learned
 from hubgw.plan.bgp import network
-from hubgw.plan.types import IF_IDS, Group
+from hubgw.plan.kernel import Group
+from hubgw.plan.numbers import IF_IDS
 from tests.unit.agent.bgp import OWN, P, Q, says, settled, up, withdraws
 from tests.unit.agent.rig import BRANCH1, BRANCH2, FIRST, SPEAKERS, TABLE, prefixes, run, said, wire
 

@@ -11,7 +11,9 @@ from hubgw.drivers.base import DriverError
 from hubgw.drivers.exabgp.events import Flushed, Learned
 from hubgw.plan.bgp import nlri
 from hubgw.plan.diff import target
-from hubgw.plan.types import IF_IDS, LEARNED_METRIC, Create, Delete, Group, Route, Tunnels
+from hubgw.plan.kernel import Group, Route, Tunnels
+from hubgw.plan.numbers import IF_IDS, LEARNED_METRIC
+from hubgw.plan.types import Create, Delete
 from tests.unit.agent.bgp import OWN, P, Q, begin, says, settled, with_tunnels, withdraws
 from tests.unit.agent.rig import BGP, BRANCH1, BRANCH2, SPEAKERS, TABLE, prefixes, run, wire
 

@@ -15,7 +15,7 @@ from hubgw.drivers.exabgp.events import EndOfRib, Event, Flushed, Lost
 from hubgw.plan.activate import activate
 from hubgw.plan.bgp import Nlri, PeerKey
 from hubgw.plan.diff import diff
-from hubgw.plan.types import Group, Route
+from hubgw.plan.kernel import Group, Route
 from hubgw.rib.rib import Rib
 from tests.unit.agent.bgp import PEERS, opening, restarted, says, up, with_tunnels, withdraws
 from tests.unit.agent.rig import BRANCH1, FIRST, SECOND, SPEAKERS, TABLE, THIRD, prefixes, run, wire

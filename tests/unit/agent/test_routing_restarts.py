@@ -12,7 +12,9 @@ from hubgw.drivers.base import DriverError
 from hubgw.drivers.exabgp.events import Began, EndOfRib, Event, Flushed, Lost, PeerState, SpeakerState
 from hubgw.drivers.exabgp.recent import KEPT
 from hubgw.plan.diff import target
-from hubgw.plan.types import IF_IDS, LEARNED_METRIC, Create, Delete, Route, Tunnels
+from hubgw.plan.kernel import Route, Tunnels
+from hubgw.plan.numbers import IF_IDS, LEARNED_METRIC
+from hubgw.plan.types import Create, Delete
 from tests.unit.agent.bgp import (
     OWN,
     PEERS,

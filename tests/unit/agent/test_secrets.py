@@ -8,7 +8,7 @@ import pytest
 
 from hubgw.agent.logs import JsonFormatter, TextFormatter
 from hubgw.agent.service import BgpRoutes, Refused, to_json
-from hubgw.plan.types import Neighbor
+from hubgw.plan.sessions import Neighbor
 from hubgw.plan.words import describe
 from tests.unit.agent.bgp import P, opening, says, settled, up, with_tunnels
 from tests.unit.agent.rig import BGP, BRANCH1, SPEAKERS, Rig, run

@@ -9,20 +9,19 @@ import pytest
 from bench import anchor, pure, sites, tap
 from bench.table import Machine, Row, machine, render, to_json
 from hubgw.names import Secret
-from hubgw.plan.types import (
+from hubgw.plan.ipsec import IkeConnection, IkeSecret
+from hubgw.plan.kernel import (
     Address,
     Element,
     Group,
-    IkeConnection,
-    IkeSecret,
     Nexthop,
-    Object,
     Route,
     Tunnel,
     Tunnels,
     Unreachable,
     Vrf,
 )
+from hubgw.plan.types import Object
 from hubgw.resources.load import load
 from hubgw.resources.validate import validate
 

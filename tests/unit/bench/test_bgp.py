@@ -13,7 +13,7 @@ from bench.table import Machine, Row, to_json
 from hubgw.drivers.exabgp.attributes import parsed
 from hubgw.drivers.exabgp.codec import Decoder, Update
 from hubgw.drivers.exabgp.directory import fault
-from hubgw.plan.types import Neighbor, Speaker
+from hubgw.plan.sessions import Neighbor, Speaker
 from hubgw.rib.policy import Policy
 
 BRANCH = Branch(0, IPv4Address("10.255.1.1"))

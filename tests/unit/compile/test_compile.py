@@ -17,28 +17,11 @@ from hubgw.compile.mtu import tunnel_mtu
 from hubgw.compile.plan import compile_plan
 from hubgw.compile.suites import suites
 from hubgw.names import Secret
-from hubgw.plan.types import (
-    GROUPS,
-    IF_IDS,
-    RULES,
-    SESSIONS,
-    TABLES,
-    VRF_MARKS,
-    Element,
-    Group,
-    IkeConnection,
-    IkeSecret,
-    Neighbor,
-    Nexthop,
-    Route,
-    Rule,
-    Speaker,
-    Tunnel,
-    TunnelOf,
-    Tunnels,
-    Vrf,
-    tunnel_interface,
-)
+from hubgw.plan.ipsec import IkeConnection, IkeSecret
+from hubgw.plan.kernel import Element, Group, Nexthop, Route, Rule, Tunnel, Tunnels, Vrf
+from hubgw.plan.numbers import GROUPS, IF_IDS, RULES, SESSIONS, TABLES, VRF_MARKS, tunnel_interface
+from hubgw.plan.sessions import Neighbor, Speaker
+from hubgw.plan.types import TunnelOf
 from hubgw.resources.connection import Terms
 from hubgw.resources.ipsec import IpsecPolicy
 from hubgw.resources.site import Link

@@ -9,7 +9,9 @@ from hubgw.agent.desired import numbered
 from hubgw.compile.allocate import owners
 from hubgw.compile.plan import compile_plan
 from hubgw.compile.where import Found
-from hubgw.plan.types import Element, IkeConnection, IkeSecret, Plan
+from hubgw.plan.ipsec import IkeConnection, IkeSecret
+from hubgw.plan.kernel import Element
+from hubgw.plan.types import Plan
 from tests.unit.compile.worlds import document, inventory_of
 
 NAME = "branch.example.com"

@@ -14,11 +14,7 @@ from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
 from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
 from hubgw.drivers.netlink import decode, encode, uapi, wire
-from hubgw.plan.types import (
-    GROUPS,
-    IF_IDS,
-    TABLES,
-    UNREACHABLE_METRIC,
+from hubgw.plan.kernel import (
     Address,
     Gateway,
     Group,
@@ -32,6 +28,7 @@ from hubgw.plan.types import (
     Unreachable,
     Vrf,
 )
+from hubgw.plan.numbers import GROUPS, IF_IDS, TABLES, UNREACHABLE_METRIC
 
 TIERS: Tiers = ((IF_IDS[1], IF_IDS[2]),)
 INDEX = {"lo": 1, "hgv1": 7, "hgt1": 8, "lan0": 9}

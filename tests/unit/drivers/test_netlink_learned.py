@@ -10,7 +10,8 @@ import pytest
 from hubgw.drivers.netlink import learned, uapi, wire
 from hubgw.drivers.netlink.client import NETLINK_ROUTE, Client
 from hubgw.drivers.netlink.template import LinkMessage, Template
-from hubgw.plan.types import LEARNED_METRIC, LEARNED_PROTOCOL, TABLES, Tiers
+from hubgw.plan.kernel import Tiers
+from hubgw.plan.numbers import LEARNED_METRIC, LEARNED_PROTOCOL, TABLES
 
 TABLE = TABLES[1]
 IPV4 = [bytes.fromhex(text) for text in ("180a010000", "200a010203", "0000000000", "0f0a020000")]

@@ -6,7 +6,8 @@ import pytest
 
 from hubgw.drivers.netlink.groups import named
 from hubgw.drivers.netlink.ledger import Ledger
-from hubgw.plan.types import GROUPS, Group
+from hubgw.plan.kernel import Group
+from hubgw.plan.numbers import GROUPS
 
 SITE, BACKED_UP = ((1, 2),), ((1, 2), (3,))
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from pyroute2.netlink.rtnl.fibmsg import fibmsg
 
 from hubgw.drivers.netlink import rules, uapi, wire
-from hubgw.plan.types import NO_DEFAULT_MARK, PROTOCOL, SESSIONS, Rule
+from hubgw.plan.kernel import Rule
+from hubgw.plan.numbers import NO_DEFAULT_MARK, PROTOCOL, SESSIONS
 
 PINNED = Rule(910, source=IPv4Address("10.100.0.12"), uid=SESSIONS[2], table=SESSIONS[2])
 WITHOUT_DEFAULT = Rule(900, fwmark=NO_DEFAULT_MARK, l3mdev=True, suppress_prefixlength=0)

@@ -15,12 +15,7 @@ from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
 from hubgw.drivers.netlink import encode, uapi
 from hubgw.drivers.netlink.template import LinkMessage, RouteMessage, Template, extended
-from hubgw.plan.types import (
-    GROUPS,
-    IF_IDS,
-    PROTOCOL,
-    TABLES,
-    UNREACHABLE_METRIC,
+from hubgw.plan.kernel import (
     Address,
     Gateway,
     Nexthop,
@@ -33,6 +28,7 @@ from hubgw.plan.types import (
     Unreachable,
     Vrf,
 )
+from hubgw.plan.numbers import GROUPS, IF_IDS, PROTOCOL, TABLES, UNREACHABLE_METRIC
 
 TIERS: Tiers = ((IF_IDS[1], IF_IDS[2]),)
 INDEX = {"lo": 1, "hgv1": 7, "hgt1": 8, "lan0": 9, "trunk0": 10, "hgn2": 11}

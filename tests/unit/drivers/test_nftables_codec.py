@@ -7,7 +7,7 @@ import pytest
 
 from hubgw.drivers.nftables import codec
 from hubgw.drivers.nftables.client import complaints
-from hubgw.plan.types import Element
+from hubgw.plan.kernel import Element
 
 CLOSE_IKE = Path(__file__).parents[3] / "packaging/close-ike.nft"
 

@@ -6,7 +6,7 @@ import pytest
 
 from hubgw.agent.diagnosis import words
 from hubgw.drivers.strongswan.faults import Fault, Faults, Why
-from hubgw.plan.types import IkeConnection
+from hubgw.plan.ipsec import IkeConnection
 
 INIT = "192.0.2.6 is initiating an IKE_SA"
 MAIN = "192.0.2.6 is initiating a Main Mode IKE_SA"

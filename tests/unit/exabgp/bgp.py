@@ -23,7 +23,7 @@ import hubgw
 from hubgw.drivers.exabgp import conf
 from hubgw.drivers.exabgp.adapter.__main__ import main
 from hubgw.drivers.exabgp.frames import Kind, Reader, frame, pack_peer, take_peer
-from hubgw.plan.types import Neighbor, Speaker
+from hubgw.plan.sessions import Neighbor, Speaker
 
 PATIENCE = 10.0  # seconds
 HUB = "127.0.0.1"

@@ -12,7 +12,7 @@ from hubgw.drivers.exabgp.frames import Kind, Reader, pack_peer, take_nlris, tak
 from hubgw.drivers.exabgp.outgoing import Clock
 from hubgw.drivers.exabgp.updates import announcements
 from hubgw.plan.bgp import Nlri
-from hubgw.plan.types import Neighbor, Speaker
+from hubgw.plan.sessions import Neighbor, Speaker
 
 LOCAL = IPv4Address("10.1.0.4")
 SPEAKER = Speaker("hgv1-0", "hgv1", 20_000_002, 65515, (LOCAL,))

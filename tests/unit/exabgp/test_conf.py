@@ -11,7 +11,7 @@ import pytest
 from hubgw.drivers.exabgp import conf
 from hubgw.drivers.exabgp.adapter import inside
 from hubgw.names import Secret
-from hubgw.plan.types import Neighbor, Speaker
+from hubgw.plan.sessions import Neighbor, Speaker
 
 SPEAKER = Speaker("hgv1-0", "hgv1", 20_000_002, 4_200_000_000, (IPv4Address("10.0.0.12"), IPv4Address("169.254.21.1")))
 NEIGHBOR = Neighbor(

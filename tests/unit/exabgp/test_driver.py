@@ -17,7 +17,10 @@ from hubgw.drivers.exabgp.events import Began, SpeakerState
 from hubgw.drivers.exabgp.frames import Kind
 from hubgw.names import Secret
 from hubgw.plan.diff import diff
-from hubgw.plan.types import SESSIONS, Create, Delete, Neighbor, Object, Op, OpError, Speaker, Vrf
+from hubgw.plan.kernel import Vrf
+from hubgw.plan.numbers import SESSIONS
+from hubgw.plan.sessions import Neighbor, Speaker
+from hubgw.plan.types import Create, Delete, Object, Op, OpError
 from tests.fakes.helper import FakeHelper
 
 NAME = "hgv1-0"

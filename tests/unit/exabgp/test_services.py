@@ -12,7 +12,8 @@ import pytest
 
 from hubgw.drivers.exabgp import services
 from hubgw.drivers.exabgp.services import Supervisor
-from hubgw.plan.types import SESSIONS, Speaker
+from hubgw.plan.numbers import SESSIONS
+from hubgw.plan.sessions import Speaker
 
 SPEAKER = Speaker("hgv1-0", "hgv1", SESSIONS[2], 65515, (IPv4Address("10.9.0.1"),))
 

@@ -9,19 +9,9 @@ from hypothesis import strategies as st
 
 from hubgw.plan.activate import activate, first_tier_up
 from hubgw.plan.bgp import nlri
-from hubgw.plan.types import (
-    IF_IDS,
-    Element,
-    Group,
-    Object,
-    Plan,
-    Route,
-    Tiers,
-    TunnelOf,
-    Tunnels,
-    Vrf,
-    tunnel_interface,
-)
+from hubgw.plan.kernel import Element, Group, Route, Tiers, Tunnels, Vrf
+from hubgw.plan.numbers import IF_IDS, tunnel_interface
+from hubgw.plan.types import Object, Plan, TunnelOf
 
 A, B, C = IF_IDS[1], IF_IDS[2], IF_IDS[3]
 members = st.lists(st.sampled_from(IF_IDS[:8]), unique=True, min_size=1)

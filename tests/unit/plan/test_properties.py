@@ -8,24 +8,10 @@ from hypothesis import strategies as st
 
 from hubgw.plan.activate import activate
 from hubgw.plan.diff import diff, driver_of, runs, target
-from hubgw.plan.types import (
-    SESSIONS,
-    Create,
-    Delete,
-    Element,
-    Key,
-    Neighbor,
-    Object,
-    Op,
-    OpError,
-    Plan,
-    Route,
-    Rule,
-    Speaker,
-    Sysctl,
-    Tunnel,
-    Tunnels,
-)
+from hubgw.plan.kernel import Element, Key, Route, Rule, Sysctl, Tunnel, Tunnels
+from hubgw.plan.numbers import SESSIONS
+from hubgw.plan.sessions import Neighbor, Speaker
+from hubgw.plan.types import Create, Delete, Object, Op, OpError, Plan
 from hubgw.plan.words import describe
 from tests.fakes.drivers import Machine
 from tests.unit.compile.worlds import INTERFACES, World, plan_of, worlds

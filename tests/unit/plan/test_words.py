@@ -1,7 +1,8 @@
 """What no golden plan says."""
 
 from hubgw.names import Secret
-from hubgw.plan.types import Create, Delete, IkeSecret
+from hubgw.plan.ipsec import IkeSecret
+from hubgw.plan.types import Create, Delete
 from hubgw.plan.words import describe
 
 
