@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from hubgw.agent.routing import Routing
-from hubgw.agent.service import BgpPeerStatus, BgpRouteStatus, RouteStatus
+from hubgw.agent.statuses import BgpPeerStatus, BgpRouteStatus, RouteStatus
 from hubgw.drivers.exabgp.attributes import exported, parsed
 from hubgw.drivers.exabgp.events import PeerState
 from hubgw.plan.bgp import AS_SET, Attributes, Nlri, PeerOf, network

@@ -13,7 +13,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 from hubgw.agent.journal import Journal
-from hubgw.agent.service import Issued, Refusal, Refused
+from hubgw.agent.service import Refusal, Refused
+from hubgw.agent.statuses import Issued
 from hubgw.names import IDENTITY, LABEL, Secret
 from hubgw.pki.authority import LIST_DAYS, Authority, issue, new_authority, new_key, request, revocation_list
 from hubgw.pki.reading import Credentials, Unreadable, read_certificates

@@ -13,7 +13,8 @@ from typing import Final
 
 from hubgw.agent.differences import differences
 from hubgw.agent.references import is_node, is_settings, is_vpn_connection, parent_of, references_of, words
-from hubgw.agent.service import Json, Refusal, Refused
+from hubgw.agent.service import Refusal, Refused
+from hubgw.agent.statuses import Json
 
 Resources = Mapping[str, Json]
 """Resources by key, the full id in lower case."""

@@ -11,7 +11,7 @@ from hubgw.agent.desired import Desired
 from hubgw.agent.journal import Journal
 from hubgw.agent.reconcile import Reconciler
 from hubgw.agent.references import name_of
-from hubgw.agent.service import CertificateStatus, Issued, Validity
+from hubgw.agent.statuses import CertificateStatus, Issued, Validity
 from hubgw.compile.credentials import given
 from hubgw.pki.reading import Certificate, Credentials, RevocationList, read_certificates
 

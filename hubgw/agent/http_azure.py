@@ -11,7 +11,8 @@ from aiohttp import web
 
 from hubgw.agent.http_answers import SERVICE, answer, error, peer
 from hubgw.agent.references import words
-from hubgw.agent.service import Json, Provisioning, Refusal, Refused, ResourceStatus
+from hubgw.agent.service import Refusal, Refused
+from hubgw.agent.statuses import Json, Provisioning, ResourceStatus
 
 _SEGMENT: Final = r"[A-Za-z0-9._()-]+"
 _PATH: Final = re.compile(

@@ -9,7 +9,8 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from hubgw.agent.http_answers import SERVICE, answer, error, peer
 from hubgw.agent.http_azure import json_object
-from hubgw.agent.service import BgpRoutes, Json, Refusal, Refused, Sources, to_json
+from hubgw.agent.service import BgpRoutes, Refusal, Refused, Sources
+from hubgw.agent.statuses import Json, to_json
 from hubgw.agent.views import effective_routes
 
 _EVENTS = 200

@@ -15,18 +15,14 @@ from hubgw.agent.metrics import exposition
 from hubgw.agent.observed import resource_statuses, route_statuses, tunnel_statuses
 from hubgw.agent.reconcile import Reconciler
 from hubgw.agent.references import is_named, is_vpn_connection
-from hubgw.agent.service import (
-    Applied,
+from hubgw.agent.service import Applied, BgpRoutes, Refusal, Refused, Sources
+from hubgw.agent.statuses import (
     BgpPeerStatus,
-    BgpRoutes,
     BgpRouteStatus,
     Event,
     Issued,
     Json,
-    Refusal,
-    Refused,
     ResourceStatus,
-    Sources,
     Status,
 )
 from hubgw.compile.allocate import owners

@@ -9,7 +9,7 @@ import traceback
 from collections import deque
 from collections.abc import Callable
 
-from hubgw.agent.service import Event
+from hubgw.agent.statuses import Event
 
 LOG = logging.getLogger("hubgw")
 

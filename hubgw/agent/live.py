@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
-from hubgw.agent.service import Connection
+from hubgw.agent.statuses import Connection
 from hubgw.drivers.netlink.xfrm import KernelSa
 from hubgw.drivers.strongswan.codec import ChildSa, IkeSa
 from hubgw.plan.types import TunnelOf

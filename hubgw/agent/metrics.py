@@ -6,7 +6,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from hubgw.agent.references import name_of
-from hubgw.agent.service import BgpPeerStatus, CertificateStatus, Connection, TunnelStatus, Validity
+from hubgw.agent.statuses import BgpPeerStatus, CertificateStatus, Connection, TunnelStatus, Validity
 
 _TUNNEL = ("connection", "link", "instance")
 _PEER = ("connection", "peer", "instance")

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from hubgw.agent.desired import Desired
 from hubgw.agent.live import states, summary
 from hubgw.agent.reconcile import Counters, State
-from hubgw.agent.service import Connection, Provisioning, ResourceStatus, RouteStatus, TunnelStatus
+from hubgw.agent.statuses import Connection, Provisioning, ResourceStatus, RouteStatus, TunnelStatus
 from hubgw.drivers.strongswan.codec import ChildSa
 from hubgw.plan.ipsec import ALL_TRAFFIC
 from hubgw.plan.kernel import Group, Route, Tiers, Tunnels, Vrf

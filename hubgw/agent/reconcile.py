@@ -17,7 +17,7 @@ from hubgw.agent.journal import Journal
 from hubgw.agent.live import Sas, states, uncollected, up_tunnels
 from hubgw.agent.revocation import LOADED_WITHIN, revoked_sas
 from hubgw.agent.routing import Routing
-from hubgw.agent.service import Connection
+from hubgw.agent.statuses import Connection
 from hubgw.drivers.base import DriverError
 from hubgw.drivers.exabgp.driver import ExabgpDriver
 from hubgw.drivers.netlink.driver import NetlinkDriver

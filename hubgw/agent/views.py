@@ -5,7 +5,8 @@ from contextlib import suppress
 
 from hubgw.agent.edit import find
 from hubgw.agent.references import parent_of
-from hubgw.agent.service import Json, Refusal, Refused, ResourceStatus, RouteStatus, Status
+from hubgw.agent.service import Refusal, Refused
+from hubgw.agent.statuses import Json, ResourceStatus, RouteStatus, Status
 
 _DEFAULT = "0.0.0.0/0"
 _WITH_ROUTES = ("virtualHubs", "vpnConnections", "hubVirtualNetworkConnections")

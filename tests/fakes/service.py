@@ -5,10 +5,9 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from hubgw.agent.metrics import exposition
-from hubgw.agent.service import (
-    Applied,
+from hubgw.agent.service import Applied, BgpRoutes, Refusal, Refused, Sources
+from hubgw.agent.statuses import (
     BgpPeerStatus,
-    BgpRoutes,
     BgpRouteStatus,
     CertificateStatus,
     Connection,
@@ -16,11 +15,8 @@ from hubgw.agent.service import (
     Issued,
     Json,
     Provisioning,
-    Refusal,
-    Refused,
     ResourceStatus,
     RouteStatus,
-    Sources,
     Status,
     TunnelStatus,
     Validity,

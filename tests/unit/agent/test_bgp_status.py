@@ -9,7 +9,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from hubgw.agent.bgp_status import as_path
 from hubgw.agent.hub import ROWS_AT_ONCE
-from hubgw.agent.service import BgpRoutes, BgpRouteStatus, Refusal, Refused, RouteStatus
+from hubgw.agent.service import BgpRoutes, Refusal, Refused
+from hubgw.agent.statuses import BgpRouteStatus, RouteStatus
 from hubgw.agent.views import effective_routes
 from hubgw.drivers.exabgp.events import GracefulRestart, Learned, Lost, Negotiated, PeerState, SpeakerState
 from hubgw.plan.bgp import AS_SEQUENCE, AS_SET, Attributes

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 import pytest
 
 from hubgw.agent.edit import Edit, Resources, apply_, delete, find, random_key, shared_keys
-from hubgw.agent.service import Json, Refusal, Refused
+from hubgw.agent.service import Refusal, Refused
+from hubgw.agent.statuses import Json
 
 HEAD = "/subscriptions/0/resourceGroups/hubgw/providers"
 

@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from hubgw.agent.certificates import Certificates
 from hubgw.agent.expiry import Expiry, certificate_statuses
 from hubgw.agent.metrics import exposition
-from hubgw.agent.service import CertificateStatus, Validity
+from hubgw.agent.statuses import CertificateStatus, Validity
 from hubgw.pki.authority import new_key, request
 from tests.certificates import Pair, make, revoke
 from tests.unit.agent.rig import Clock, Rig

@@ -19,7 +19,8 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from prometheus_client.parser import text_string_to_metric_families
 
 from hubgw.agent.http import SocketError, listen
-from hubgw.agent.service import Applied, BgpRoutes, Refusal, Refused, to_json
+from hubgw.agent.service import Applied, BgpRoutes, Refusal, Refused
+from hubgw.agent.statuses import to_json
 from tests.fakes.served import served
 from tests.fakes.service import HEAD, PEERS, ROUTES, FakeService, id_of
 

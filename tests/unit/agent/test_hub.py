@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from hubgw.agent import hub as hub_module
-from hubgw.agent.service import Applied, Connection, Provisioning, Refusal, Refused
+from hubgw.agent.service import Applied, Refusal, Refused
+from hubgw.agent.statuses import Connection, Provisioning
 from hubgw.store.types import StoreError
 from tests.fakes.drivers import kernel_sa
 from tests.unit.agent.rig import BRANCHES, FIRST, Rig, run

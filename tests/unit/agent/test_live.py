@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from hubgw.agent.live import ORPHANS_SERVE, REPLACED_AFTER, Sas, states, summary, uncollected, up_tunnels
 from hubgw.agent.observed import narrowed
-from hubgw.agent.service import Connection
+from hubgw.agent.statuses import Connection
 from hubgw.drivers.netlink.xfrm import KernelSa
 from hubgw.drivers.strongswan.codec import IkeSa
 from hubgw.plan.numbers import IF_IDS

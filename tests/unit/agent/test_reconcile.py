@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hubgw.agent.reconcile import State
-from hubgw.agent.service import Connection
+from hubgw.agent.statuses import Connection
 from hubgw.drivers.base import DriverError
 from hubgw.pki.authority import new_key, request
 from hubgw.plan.activate import activate

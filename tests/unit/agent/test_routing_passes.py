@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hubgw.agent.service import Provisioning
+from hubgw.agent.statuses import Provisioning
 from hubgw.drivers.base import DriverError
 from hubgw.drivers.exabgp.events import Flushed, Learned
 from hubgw.plan.bgp import nlri

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from hubgw.agent.logs import JsonFormatter, TextFormatter
-from hubgw.agent.service import BgpRoutes, Refused, to_json
+from hubgw.agent.service import BgpRoutes, Refused
+from hubgw.agent.statuses import to_json
 from hubgw.plan.sessions import Neighbor
 from hubgw.plan.words import describe
 from tests.unit.agent.bgp import P, opening, says, settled, up, with_tunnels

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from hubgw.agent.service import BgpRoutes, Refusal, Refused, to_json
+from hubgw.agent.service import BgpRoutes, Refusal, Refused
+from hubgw.agent.statuses import to_json
 from hubgw.cli.__main__ import run
 from tests.fakes.served import served
 from tests.fakes.service import NOW, PEERS, ROUTES, FakeService

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from hubgw.agent.service import Applied, Provisioning, Refusal, Refused, Status
+from hubgw.agent.service import Applied, Refusal, Refused
+from hubgw.agent.statuses import Provisioning, Status
 from hubgw.cli.__main__ import run
 from tests.fakes.served import served
 from tests.fakes.service import FakeService, id_of, resource
