@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from tests.lab.bgp_branch import HUB
 from tests.lab.bird import Bird
 from tests.lab.frr import Frr
-from tests.lab.node import Node
 from tests.lab.raw_peer import RawPeer
-from tests.lab.topology import WAN1, WAN2, Branch, Lab, branch
+from tests.lab.topology import WAN1, WAN2, Branch, Lab, another
 from tests.lab.waiting import wait_for
 
 RAW = "branch7"
@@ -99,11 +98,9 @@ def add_bgp_branches(lab: Lab) -> BgpLab:
 
 def _branch(lab: Lab, number: int, twin: int, gateways: tuple[str, str]) -> Branch:
     """Makes a branch whose addresses inside are those of number `twin`."""
-    node = Node(f"br{number}", lab.isp.directory.parent / f"br{number}")
-    node.create()
-    made = branch(lab.isp, node, number, f"10.{twin}.0", gateways)
+    made = another(lab, number, gateways, twin)
     for instance, hub in enumerate(HUB):
-        node.ip(f"addr add 10.254.0.{twin} peer {hub}/32 dev t{instance}")
+        made.node.ip(f"addr add 10.254.0.{twin} peer {hub}/32 dev t{instance}")
     return made
 
 

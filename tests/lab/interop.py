@@ -13,8 +13,7 @@ from typing import Final
 
 from tests.lab.cells import Cell
 from tests.lab.libreswan import Libreswan
-from tests.lab.node import Node
-from tests.lab.topology import WAN1, Branch, Lab, Suite, branch
+from tests.lab.topology import WAN1, Branch, Lab, Suite, another
 
 LIBRESWAN: Final = 8
 STRONGSWAN: Final = 9
@@ -182,8 +181,7 @@ class StrongswanDevice(Device):
     }
 
     def configure(self, cell: Cell) -> None:
-        for instance in (0, 1):
-            self.branch.charon.swanctl("--terminate", "--ike", f"i{instance}", "--force", check=False)
+        self.branch.end_sas(force=True)
         suite = self._SUITES[cell.ike, cell.suite]
         if cell.authentication == "certificate":
             self.branch.load_by_certificate(self.certificates, self.site, suite)
@@ -271,8 +269,6 @@ def add_devices(lab: Lab) -> dict[str, Device]:
 
 
 def _branch(lab: Lab, number: int) -> Branch:
-    node = Node(f"br{number}", lab.isp.directory.parent / f"br{number}")
-    node.create()
-    made = branch(lab.isp, node, number, f"10.{number}.0", WAN1)
-    lab.branches[node.name] = made
+    made = another(lab, number, WAN1)
+    lab.branches[made.node.name] = made
     return made

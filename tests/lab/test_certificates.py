@@ -12,7 +12,6 @@ import pytest
 from tests.certificates import Pair, make, revoke
 from tests.lab.capture import capture
 from tests.lab.reach import pings
-from tests.lab.test_suites import end_all
 from tests.lab.topology import WAN1, Lab
 from tests.lab.waiting import wait_for
 
@@ -59,13 +58,13 @@ def by_certificate(lab: Lab, folder: Path) -> Iterator[None]:
     hub.apply_text(_SETTINGS)
     try:
         br2.load_by_certificate(folder, "branch2")
-        end_all(lab)
+        br2.end_sas()
         hub.wait_connected("branch2/0", "branch2/1", seconds=90)
         yield
     finally:
         hub.run("delete", "settings/branch2", "--yes")
         br2.charon.load(br2.conf())
-        end_all(lab)
+        br2.end_sas()
         hub.wait_connected("branch2/0", "branch2/1", seconds=90)
 
 
@@ -118,7 +117,7 @@ class Operators:
         for name, text in (("branch2.pem", pair.pem), ("branch2.key", pair.key), ("hubgw-ca.pem", self.authority.pem)):
             (self.folder / name).write_text(text)
         self.lab.branches["br2"].load_by_certificate(self.folder, "branch2", identity=identity)
-        end_all(self.lab)
+        self.lab.branches["br2"].end_sas()
 
     def branch(self, by: Pair, days: tuple[float, float] = (-1, 365), subject: str = SUBJECT) -> Pair:
         """A certificate for branch 2."""
@@ -143,7 +142,7 @@ def operators(running_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Ite
     finally:
         hub.run("delete", "settings/branch2", "settings/gw1", "--yes")
         running_lab.branches["br2"].charon.load(running_lab.branches["br2"].conf())
-        end_all(running_lab)
+        running_lab.branches["br2"].end_sas()
         hub.wait_connected("branch2/0", "branch2/1", seconds=90)
 
 

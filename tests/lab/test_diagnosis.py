@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.lab.test_suites import CASES, branch2, end_all
+from tests.lab.test_suites import CASES, branch2
 from tests.lab.topology import Branch, Lab, Suite
 from tests.lab.waiting import wait_for
 
@@ -51,7 +51,7 @@ def test_what_a_branch_that_starts_does_otherwise(lab: Lab, what: str) -> None:
     branch, hub = lab.branches["br2"], lab.hub
     with branch2(lab, _V1 if version == 1 else _V2, "ResponderOnly"):
         branch.charon.load(_conf(branch, what))
-        end_all(lab)
+        lab.branches["br2"].end_sas()
         branch.charon.swanctl("--initiate", "--child", "i0", "--timeout", "5", check=False)
         wait_for("the hub says why", lambda: hub.tunnel("branch2", 0)["lastError"].startswith(words), 30)
         assert words.rstrip("; ") in hub.run("events").stdout
@@ -75,7 +75,7 @@ def test_what_a_branch_that_answers_does_otherwise(lab: Lab, what: str, words: s
                 branch.charon.kill()
             else:
                 branch.charon.load(_conf(branch, what))
-                end_all(lab)
+                lab.branches["br2"].end_sas()
             wait_for("the hub says why", lambda: hub.tunnel("branch2", 0)["lastError"].startswith(words), 90)
         finally:
             if what == "silence":

@@ -5,7 +5,6 @@ from contextlib import contextmanager
 
 from tests.lab.capture import capture
 from tests.lab.reach import pings
-from tests.lab.test_suites import end_all
 from tests.lab.topology import Lab
 from tests.lab.waiting import wait_for
 
@@ -28,7 +27,7 @@ properties: {resource: vpnSites/branch2, mobike: true}
 
 def _start(lab: Lab) -> None:
     br2 = lab.branches["br2"]
-    end_all(lab)
+    br2.end_sas()
     for instance in (0, 1):
         br2.charon.swanctl("--initiate", "--child", f"i{instance}")
     lab.hub.wait_connected("branch2/0", "branch2/1")
@@ -96,5 +95,5 @@ def test_a_branch_that_moves_keeps_its_tunnels(lab: Lab) -> None:
         hub.run("delete", "settings/branch2", "--yes", check=False)
         hub.apply("wan1.yaml")
         br2.charon.load(br2.conf())
-        end_all(lab)
+        br2.end_sas()
         hub.wait_connected("branch2/0", "branch2/1", seconds=90)

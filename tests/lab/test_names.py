@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.lab.reach import pings
-from tests.lab.test_suites import end_all
 from tests.lab.topology import Lab, site
 from tests.lab.waiting import wait_for
 
@@ -55,7 +54,7 @@ def named(lab: Lab) -> Iterator[Callable[[str], None]]:
         br2.charon.load(br2.conf())
         lab.isp.ip(f"route del {MOVED}/32")
         br2.node.ip(f"addr del {MOVED}/32 dev eth0")
-        end_all(lab)
+        br2.end_sas()
         lab.hub.wait_connected("branch2/0", "branch2/1", seconds=90)
 
 
@@ -88,7 +87,7 @@ def test_a_branch_with_a_name_is_found_and_found_again_when_it_has_moved(lab: La
 
         resolve(MOVED)
         at(MOVED)
-        end_all(lab)
+        br2.end_sas()
         hub.wait_connected("branch2/0", "branch2/1", seconds=90)
         assert {hub.tunnel("branch2", instance)["remoteAddress"] for instance in (0, 1)} == {MOVED}
         assert f"src {MOVED} dst {br2.gateways[0]}" in hub.node.ip("xfrm state list nokeys")

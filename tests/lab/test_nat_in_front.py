@@ -76,8 +76,7 @@ class Behind:
             kinds = ("vpnConnections/gw1/", "settings/", "vpnSites/")
             hub.run("delete", *(f"{kind}{name}" for kind in kinds for name in names), "--yes")
             for name in names:
-                for instance in (0, 1):
-                    self.branches[name].charon.swanctl("--terminate", "--ike", f"i{instance}", "--force", check=False)
+                self.branches[name].end_sas(force=True)
 
 
 @pytest.fixture(scope="module")
@@ -216,13 +215,13 @@ def test_the_hub_behind_a_one_to_one_nat_is_known_by_its_public_address(lab: Lab
         lab.isp.run("nft", "-f", "-", stdin=_ONE_TO_ONE)
         hub.apply_text(_NODE.format(public=_PUBLIC, own=WAN2))
         br3.charon.load(outside.conf())
-        _end_all(br3)
+        br3.end_sas(force=True)
         hub.wait_connected("branch3/0", "branch3/1", seconds=90)
         tunnel = hub.tunnel("branch3", 0)
         assert (tunnel["localAddress"], tunnel["remoteAddress"]) == (WAN2[0], br3.address)
         assert pings(vnet3, "10.50.0.4", br3.lan) and pings(br3.node, br3.lan, "10.50.0.4")
         # Whoever starts: the hub did; now the branch.
-        _end_all(br3)
+        br3.end_sas(force=True)
         for instance in (0, 1):
             br3.charon.swanctl("--initiate", "--child", f"i{instance}", "--timeout", "30", check=False)
         hub.wait_connected("branch3/0", "branch3/1")
@@ -234,10 +233,5 @@ def test_the_hub_behind_a_one_to_one_nat_is_known_by_its_public_address(lab: Lab
         lab.isp.run("nft", "delete", "table", "ip", "one-to-one", check=False)
         lab.isp.run("conntrack", "-F", check=False)  # what is known of a flow outlives the rules
         br3.charon.load(br3.conf())
-        _end_all(br3)
+        br3.end_sas(force=True)
         hub.wait_connected("branch3/0", "branch3/1", seconds=90)
-
-
-def _end_all(branch: Branch) -> None:
-    for instance in (0, 1):
-        branch.charon.swanctl("--terminate", "--ike", f"i{instance}", "--force", check=False)

@@ -7,7 +7,6 @@ import pytest
 
 from tests.lab.capture import capture
 from tests.lab.reach import answer_to, pings
-from tests.lab.test_suites import end_all
 from tests.lab.topology import Lab, Suite
 from tests.lab.waiting import wait_for
 
@@ -63,7 +62,7 @@ def policy_based(lab: Lab, version: int, mode: str) -> Iterator[None]:
     finally:
         hub.apply("wan1.yaml")
         br2.charon.load(br2.conf())
-        end_all(lab)
+        br2.end_sas()
         hub.wait_connected("branch2/0", "branch2/1", seconds=90)
 
 

@@ -110,7 +110,7 @@ def branch2(lab: Lab, case: Case, mode: str = "Default", start_action: str = "no
     br2.charon.load(br2.conf(suite=case.suite, start_action="none"))
     try:
         hub.apply_text(case.resources(mode))
-        end_all(lab)
+        br2.end_sas()
         if start_action != "none":
             br2.charon.load(br2.conf(suite=case.suite, start_action=start_action))
         yield
@@ -118,13 +118,8 @@ def branch2(lab: Lab, case: Case, mode: str = "Default", start_action: str = "no
         hub.apply("wan1.yaml")
         hub.run("delete", "settings/branch2", "--yes")
         br2.charon.load(br2.conf())
-        end_all(lab)
+        br2.end_sas()
         hub.wait_connected("branch2/0", "branch2/1", seconds=90)
-
-
-def end_all(lab: Lab) -> None:
-    for instance in (0, 1):
-        lab.branches["br2"].charon.swanctl("--terminate", "--ike", f"i{instance}", check=False)
 
 
 @pytest.mark.parametrize(
@@ -173,7 +168,7 @@ def test_what_only_the_hub_is_to_start_the_branch_cannot(lab: Lab) -> None:
         dropped = _dropped(lab)
         hub.kill_agent()
         try:
-            end_all(lab)
+            br2.end_sas()
             tried = br2.charon.swanctl("--initiate", "--child", "i0", "--timeout", "5", check=False)
             assert tried.returncode != 0
             assert _dropped(lab) > dropped

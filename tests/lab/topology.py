@@ -101,6 +101,12 @@ class Branch:
         secret = f'secrets {{\n  ike-hub {{\n{owners}\n    secret = "{key or self.key}"\n  }}\n}}\n'
         return f"connections {{\n{connections}}}\n{secret}"
 
+    def end_sas(self, *, force: bool = False) -> None:
+        """Ends its IKE SAs; with `force` it does not wait for the hub's answer."""
+        for instance in (0, 1):
+            words = ("--terminate", "--ike", f"i{instance}", *(["--force"] if force else []))
+            self.charon.swanctl(*words, check=False)
+
     def load_by_certificate(self, folder: Path, name: str, suite: Suite = MODERN, identity: str = "") -> None:
         """Loads what an operator writes for a branch with a certificate; `folder` has what `hubgw pki issue` wrote, and
         `identity` is what the branch calls itself instead of its address."""
@@ -225,6 +231,13 @@ def _vnets(hub: Node, nodes: dict[str, Node]) -> None:
     connect(hub, "vnet3", nodes["vnet3"], "eth0")
     nodes["vnet3"].ip("addr add 10.50.0.4/24 dev eth0")
     nodes["vnet3"].ip("route add default via 10.50.0.1")
+
+
+def another(lab: Lab, number: int, gateways: tuple[str, str], twin: int = 0) -> Branch:
+    """Makes one more branch in a node of its own; its addresses inside are those of number `twin`, or its own."""
+    node = Node(f"br{number}", lab.isp.directory.parent / f"br{number}")
+    node.create()
+    return branch(lab.isp, node, number, f"10.{twin or number}.0", gateways)
 
 
 def branch(isp: Node, node: Node, number: int, lan: str, gateways: tuple[str, str]) -> Branch:
