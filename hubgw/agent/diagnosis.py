@@ -176,6 +176,8 @@ def words(fault: Fault, connection: IkeConnection) -> str:
         case Why.NO_ANSWER:
             hint = "is that the branch, is it up, and are UDP 500 and 4500 let through?"
             return f"no answer from {connection.remote_address}; {hint}"
+        case Why.WITHOUT_IKEV1:
+            return "the branch speaks IKEv1, which the hub's charon was built without; set both ends to IKEv2"
         case Why.AGGRESSIVE:
             return "the branch uses aggressive mode, which lets anybody guess at the preshared key; set it to main mode"
 

@@ -34,6 +34,7 @@ class Why(Enum):
     SELECTORS_REFUSED = auto()  # and the other way around
     NO_ANSWER = auto()
     AGGRESSIVE = auto()
+    WITHOUT_IKEV1 = auto()  # charon was built so
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,7 @@ _REASONS: Final = (
     (Why.SELECTORS_REFUSED, re.compile(r"received (?:TS_UNACCEPTABLE|INVALID_ID_INFORMATION) (?:notify|error)")),
     (Why.NO_ANSWER, re.compile(r"giving up after \d+ retransmits")),
     (Why.AGGRESSIVE, re.compile(r"Aggressive Mode PSK disabled for security reasons")),
+    (Why.WITHOUT_IKEV1, re.compile(r"received unsupported IKE version 1\.\d+ from (?P<address>[0-9.]+), ")),
 )
 _MISMATCHED: Final = (
     (Why.CERTIFICATE, re.compile(r"generating (?:IKE_AUTH response|INFORMATIONAL request) \d+ \[ N\(AUTH_FAILED\) \]")),

@@ -193,6 +193,11 @@ CASES: list[tuple[list[tuple[str, str]], Why, str]] = [
         Why.AGGRESSIVE,
         "the branch uses aggressive mode, which lets anybody guess at the preshared key; set it to main mode",
     ),
+    (
+        [("", "received unsupported IKE version 1.0 from 192.0.2.6, sending INVALID_MAJOR_VERSION")],
+        Why.WITHOUT_IKEV1,
+        "the branch speaks IKEv1, which the hub's charon was built without; set both ends to IKEv2",
+    ),
 ]
 
 CONNECTION = IkeConnection(
