@@ -1,15 +1,18 @@
 """The machine under test: hubgw's agent and its charon in one namespace, driven by the command line alone."""
 
+import io
 import os
 import re
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
+from hubgw.cli import __main__ as command_line
 from hubgw.cli import views
 from hubgw.cli.client import Client
 from hubgw.cli.exits import Fail
@@ -96,10 +99,22 @@ class Hub:
     def apply(self, *files: str | Path) -> str:
         """Applies files: paths, or names of files beside the cases."""
         paths = [str(file if isinstance(file, Path) else RESOURCES / file) for file in files]
-        return self.run("apply", *(word for path in paths for word in ("-f", path))).stdout
+        return self._apply(*(word for path in paths for word in ("-f", path)))
 
     def apply_text(self, text: str) -> str:
-        return self.run("apply", "-f", "-", stdin=text).stdout
+        return self._apply("-f", "-", stdin=text)
+
+    def _apply(self, *words: str, stdin: str = "") -> str:
+        """Runs `hubgw apply` without a process of its own: cases apply often."""
+        out, err = io.StringIO(), io.StringIO()
+        with (
+            patch.object(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode()))),
+            redirect_stdout(out),
+            redirect_stderr(err),
+        ):
+            code = command_line.run(["--socket", str(self.socket), "apply", *words])
+        assert code == 0, f"hubgw apply {' '.join(words)}: exit {code}: {out.getvalue()}{err.getvalue()}"
+        return out.getvalue()
 
     @contextmanager
     def applying(self, text: str) -> Iterator[None]:
