@@ -42,7 +42,9 @@ class _Index:
     def of(cls, desired: Desired | None) -> Self:
         objects = desired.plan.objects if desired else ()
         connections = {obj.name: obj for obj in objects if isinstance(obj, IkeConnection)}
-        told = [(tunnel, connections[tunnel.name]) for tunnel in (desired.plan.tunnels if desired else ())]
+        tunnels = desired.plan.tunnels if desired else ()
+        # Where a name leads nowhere there is no connection to fail.
+        told = [(tunnel, connections[tunnel.name]) for tunnel in tunnels if tunnel.name in connections]
         by_address: dict[str, list[_Told]] = {}
         for tunnel, connection in told:
             by_address.setdefault(tunnel.remote_address, []).append((tunnel, connection))

@@ -9,7 +9,6 @@ a third. A branch that does not know childless SAs fails the first attempt; ever
 
 import asyncio
 import logging
-import time
 from collections.abc import Sequence, Set
 
 from hubgw.agent.backoff import Backoff
@@ -48,7 +47,7 @@ class Dialler:
         self._journal = journal
         self._attempts = Backoff(FIRST_DELAY, LONGEST_DELAY)
         self._completions = Backoff(FIRST_DELAY, LONGEST_DELAY)
-        self._renewal = Renewal(strongswan, journal)
+        self._renewal = Renewal(strongswan, journal, self._initiate)
         self._cleanups = Backoff(DUPLICATES_AFTER, 16 * DUPLICATES_AFTER)
         self._asked: dict[int, float] = {}  # when a child was asked for, by unique id of its IKE SA
         self._listed = 0.0
@@ -88,7 +87,7 @@ class Dialler:
                 await self._reconciler.follow()
             self._asked = {sa.uniqueid: self._asked[sa.uniqueid] for sa in sas if sa.uniqueid in self._asked}
             await self._dial(down, sas, now)
-            await self._renewal.round(tunnels, sas, now, time.time())
+            await self._renewal.round(tunnels, sas, now)
             await self._clean_up(sas, names, now)
         except DriverError as error:
             self._journal.record("charon.lost", level=logging.WARNING, reason=error)

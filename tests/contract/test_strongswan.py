@@ -319,7 +319,8 @@ def test_what_a_list_has_newly_is_known_until_sas_were_held_against_it(daemon: D
     authority = new_authority("test", time.time())
     rest = [*WANTED, *(one for one in by_certificate(authority) if not getattr(one, "revokes", False))]
     first, second, third = (listed(authority, number, *("1a", "1b")[:number]) for number in (1, 2, 3))
-    for wanted, serials in ((first, {"1a"}), (second, {"1b"}), (third, None)):
+    # A charon that has just started has made no SA yet that the first could be held against.
+    for wanted, serials in ((first, None), (second, {"1b"}), (third, None)):
         reach(daemon, [*rest, wanted])
 
         async def newly(driver: StrongswanDriver) -> dict[str, set[str]]:

@@ -26,21 +26,21 @@ def interfaces(links: int) -> list[str]:
 def more_links(lab: Lab, links: int, identity: str = "") -> Iterator[None]:
     """Gives the branch so many links for the time of the block; with an identity each of them has that one."""
     branch = lab.branches["br2"]
-    for link in range(2, links + 1):
-        branch.node.ip(f"addr add {address(link)}/32 dev eth0")
-        lab.isp.ip(f"route add {address(link)}/32 via {branch.address}")
-        for instance in (0, 1):
-            branch.node.ip(f"link add l{link}{instance} type xfrm dev eth0 if_id {link}{instance}")
-            branch.node.ip(f"link set l{link}{instance} up")
-    branch.charon.load(_conf(branch, links, identity))
     try:
+        for link in range(2, links + 1):
+            branch.node.ip(f"addr add {address(link)}/32 dev eth0")
+            lab.isp.ip(f"route add {address(link)}/32 via {branch.address}")
+            for instance in (0, 1):
+                branch.node.ip(f"link add l{link}{instance} type xfrm dev eth0 if_id {link}{instance}")
+                branch.node.ip(f"link set l{link}{instance} up")
+        branch.charon.load(_conf(branch, links, identity))
         yield
     finally:
         for link in range(2, links + 1):
             for instance in (0, 1):
-                branch.node.ip(f"link del l{link}{instance}")
-            lab.isp.ip(f"route del {address(link)}/32")
-            branch.node.ip(f"addr del {address(link)}/32 dev eth0")
+                branch.node.run("ip", "link", "del", f"l{link}{instance}", check=False)
+            lab.isp.run("ip", "route", "del", f"{address(link)}/32", check=False)
+            branch.node.run("ip", "addr", "del", f"{address(link)}/32", "dev", "eth0", check=False)
         branch.charon.load(branch.conf())
 
 

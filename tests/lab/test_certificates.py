@@ -211,9 +211,9 @@ def test_a_list_of_the_operators_ends_what_it_names_and_leaves_the_rest(lab: Lab
     try:
         operators.give(old)
         hub.wait_connected("branch2/0", "branch2/1", seconds=90)
-        before, ended = spis(), hub.run("events").stdout.count("sa.revoked")
+        before, ended = spis(), hub.run("events", "--limit", "2000").stdout.count("sa.revoked")
         hub.apply_text(operators.settings(other, number=1))
-        assert (spis(), hub.run("events").stdout.count("sa.revoked")) == (before, ended)
+        assert (spis(), hub.run("events", "--limit", "2000").stdout.count("sa.revoked")) == (before, ended)
         hub.apply_text(operators.settings(other, old, number=2))
         wait_for("no SA is left", lambda: not br2.charon.established(), 60)
         told = "the branch's certificate was revoked on "

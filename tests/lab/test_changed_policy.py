@@ -21,7 +21,9 @@ properties:
       pfsGroup: ECP384
 """
 _IKE = "aes256gcm16-prfsha384-ecp384, aes256-sha384-ecp384"
-_BOTH = Suite(2, _IKE, "aes256gcm16-ecp384, aes128gcm16-ecp384")
+_ESP = "aes256gcm16-ecp384, aes128gcm16-ecp384"
+_ALL = Suite(2, f"{_IKE}, aes128gcm16-prfsha384-ecp384", _ESP)
+_BOTH = Suite(2, _IKE, _ESP)
 
 
 def _sas(lab: Lab, instance: int) -> tuple[str, str]:
@@ -58,4 +60,10 @@ def test_what_the_branch_accepts_is_set_up_beside_and_what_it_refuses_is_told(la
         hub.apply_text(_CONNECTION.format(ike="GCMAES128", esp="GCMAES128"))
         wait_for("the branch's refusal is told", lambda: all(map(_refused, (0, 1))), 60)
         assert [hub.tunnel("branch2", instance)["spiIn"] for instance in (0, 1)] == before
+        assert pings(vnet1, "10.50.0.4", br2.lan)
+        # What is rekeyed meanwhile is by the old terms; the branch comes to take the new ones.
+        for instance in (0, 1):
+            br2.charon.swanctl("--rekey", "--child", f"i{instance}")
+        br2.charon.load(br2.conf(suite=_ALL))
+        wait_for("the policy at last", lambda: _both(lab, "AES_GCM_16-128", "AES_GCM_16-128"), 120)
         assert pings(vnet1, "10.50.0.4", br2.lan)

@@ -5,6 +5,7 @@ from tests.lab.reach import answer_to
 from tests.lab.topology import Lab
 
 _EF = "ip[1] & 0xfc == 0xb8"
+_CS1 = "ip[1] & 0xfc == 0x20"
 _PINGS = 3
 
 
@@ -19,6 +20,7 @@ def test_the_code_point_is_copied_outwards_and_never_inwards(lab: Lab) -> None:
     with (
         capture(lab.isp, "uhub", f"ip proto 50 and dst host {br2.address} and {_EF}", to_the_last=True) as out,
         capture(lab.isp, "ubr2", f"ip proto 50 and src host {br2.address} and {_EF}", to_the_last=True) as back,
+        capture(lab.isp, "uhub", f"ip proto 50 and src host {br2.address} and {_CS1}", to_the_last=True) as changed,
         capture(vnet1, "eth0", f"icmp[icmptype] = icmp-echoreply and {_EF}", to_the_last=True) as inner,
     ):
         lab.isp.run("nft", "-f", "-", stdin=marked)
@@ -28,4 +30,4 @@ def test_the_code_point_is_copied_outwards_and_never_inwards(lab: Lab) -> None:
         finally:
             lab.isp.run("nft", "delete", "table", "ip", "marks")
         assert "1 received" in answer_to(vnet1, "10.50.0.4", br2.lan)
-    assert [len(seen.lines) for seen in (out, back, inner)] == [_PINGS, _PINGS, _PINGS]
+    assert [len(seen.lines) for seen in (out, back, changed, inner)] == 4 * [_PINGS]

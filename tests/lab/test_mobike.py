@@ -42,19 +42,19 @@ def _moved(lab: Lab) -> Iterator[None]:
     """The branch's uplink has another address for the time of the block."""
     br2 = lab.branches["br2"]
     first = f"{br2.address}/30"
-    lab.isp.ip(f"route add {_ELSEWHERE}/32 dev ubr2")
-    br2.node.ip(f"addr add {_ELSEWHERE}/32 dev eth0")
-    br2.node.ip(f"addr del {first} dev eth0")
-    br2.node.ip(f"route add 192.0.2.5 dev eth0 src {_ELSEWHERE}")
-    br2.node.ip(f"route replace default via 192.0.2.5 src {_ELSEWHERE}")
     try:
+        lab.isp.ip(f"route add {_ELSEWHERE}/32 dev ubr2")
+        br2.node.ip(f"addr add {_ELSEWHERE}/32 dev eth0")
+        br2.node.ip(f"addr del {first} dev eth0")
+        br2.node.ip(f"route add 192.0.2.5 dev eth0 src {_ELSEWHERE}")
+        br2.node.ip(f"route replace default via 192.0.2.5 src {_ELSEWHERE}")
         yield
     finally:
-        br2.node.ip(f"addr add {first} dev eth0")
+        br2.node.ip(f"addr replace {first} dev eth0")
         br2.node.ip("route replace default via 192.0.2.5")
-        br2.node.ip("route del 192.0.2.5 dev eth0")
-        br2.node.ip(f"addr del {_ELSEWHERE}/32 dev eth0")
-        lab.isp.ip(f"route del {_ELSEWHERE}/32")
+        br2.node.run("ip", "route", "del", "192.0.2.5", "dev", "eth0", check=False)
+        br2.node.run("ip", "addr", "del", f"{_ELSEWHERE}/32", "dev", "eth0", check=False)
+        lab.isp.run("ip", "route", "del", f"{_ELSEWHERE}/32", check=False)
 
 
 def test_a_branch_that_moves_keeps_its_tunnels(lab: Lab) -> None:

@@ -277,7 +277,8 @@ def duplicates(sas: Sequence[IkeSa], age: int) -> list[int]:
     """Returns the unique ids to terminate so that one IKE SA is left of those established for `age` seconds or longer.
 
     By that age a dead one has been found by its dead peer detection, so all of them live. Both ends see the same
-    initiator SPIs, so the highest stays whoever decides (as RFC 7296, 2.8.1 does with nonces).
+    initiator SPIs, so the highest stays whoever decides (as RFC 7296, 2.8.1 does with nonces); one that carries before
+    one that does not.
     """
     established: dict[str, list[IkeSa]] = {}
     for sa in sas:
@@ -286,7 +287,7 @@ def duplicates(sas: Sequence[IkeSa], age: int) -> list[int]:
     return [
         sa.uniqueid
         for same in established.values()
-        for sa in sorted(same, key=lambda sa: int(sa.initiator_spi, 16))[:-1]
+        for sa in sorted(same, key=lambda sa: (bool(sa.children), int(sa.initiator_spi, 16)))[:-1]
     ]
 
 

@@ -18,7 +18,7 @@ from hubgw.pki.reading import Certificate
 from hubgw.plan.ipsec import IkeCertificate, IkeConnection, IkeKey, IkeSecret
 from hubgw.plan.types import Create, Delete, Object, Op, OpError, Update
 
-_EVENTS = ["ike-updown", "child-updown", "ike-rekey"]
+_EVENTS = ["ike-updown", "child-updown", "ike-rekey", "child-rekey"]
 _RETRY = 0.2  # seconds between attempts to reach a charon that is not there
 _LATER = "-1"  # a timeout of VICI: do not wait
 
@@ -119,7 +119,8 @@ class StrongswanDriver:
 
     @property
     def changed(self) -> Mapping[str, float]:
-        """When the terms of a connection changed under its SAs, in epoch seconds, by its name; until they have."""
+        """When the terms of a connection changed under its SAs, by its name, on the machine's monotonic clock, which is
+        charon's own for the age of an SA."""
         return self._ledger.changed
 
     async def settled(self, name: str) -> None:
@@ -148,6 +149,8 @@ class StrongswanDriver:
             self._peers.hear(kind, message, time.time())
             if kind == "ike-rekey":  # no tunnel came or went
                 return []
+            if kind == "child-rekey":  # of whom it matters what became of an old one
+                return [name for name in message if name in self._ledger.changed]
             return [name for name in message if name != "up"] if kind else [""]
 
         async for name in listen(self._path, _EVENTS, names):
@@ -205,7 +208,8 @@ class StrongswanDriver:
         loads = any(not isinstance(op, Delete) and isinstance(op.new, IkeConnection) for op in ops)
         for new in (op.new for op in ops if isinstance(op, Create) and isinstance(op.new, IkeCertificate)):
             # Kept before charon has the list: an agent that ends in between holds its SAs against it later.
-            if new.revokes and (serials := self._held.adds(new)):
+            # One that has just started has made no SA by what it says.
+            if new.revokes and self._ledger.connections and (serials := self._held.adds(new)):
                 self._ledger.put_fresh(new.digest, Fresh(time.time(), serials))
         self._ledger.save()
         methods = codec.key_exchanges(session.get_algorithms()) if loads else frozenset()
@@ -223,7 +227,7 @@ class StrongswanDriver:
             elif isinstance(op.new, IkeConnection):
                 self._ledger.put(op.new)
                 if isinstance(op, Update) and isinstance(op.old, IkeConnection) and codec.other_terms(op.old, op.new):
-                    self._ledger.change(op.new.name, time.time())
+                    self._ledger.change(op.new.name, time.monotonic())
             elif isinstance(op.new, IkeKey | IkeCertificate):
                 self._ledger.put_credential(_kind(op.new), str(op.new.key[1]))
         if any(isinstance(op, Delete) and isinstance(op.old, IkeCertificate) for op in ops):

@@ -33,7 +33,7 @@ class Ledger:
         self._epoch = 0.0
         self.connections: dict[str, IkeConnection] = {}
         self.credentials: dict[str, str] = {}  # kind of the object by its id or digest
-        self.changed: dict[str, float] = {}  # when a connection's terms changed under its SAs, epoch seconds
+        self.changed: dict[str, float] = {}  # when a connection's terms changed under its SAs, monotonic
         self.fresh: dict[str, Fresh] = {}  # by digest of the list
         self._saved = False
         self._read()

@@ -115,3 +115,21 @@ def test_a_generation_is_gone_through_once_however_many_fail(tmp_path: Path, mon
         assert set(rig.reconciler.state.last_errors) == {"hgt1"}
 
     run(case())
+
+
+def test_a_name_that_leads_nowhere_keeps_no_other_from_being_told(tmp_path: Path) -> None:
+    async def case() -> None:
+        rig = await with_tunnels(tmp_path)
+        state = rig.reconciler.state
+        assert state.desired is not None
+        plan = state.desired.plan
+        led = tuple(obj for obj in plan.objects if obj.key != ("IkeConnection", "hgt2"))
+        state.desired = replace(state.desired, plan=replace(plan, objects=led))
+        rig.machine.take_down("hgt1")
+        await rig.reconciler.follow()
+        told = diagnosis(rig)
+        told.take(Fault(Why.NO_ANSWER, "hgt2"))
+        told.take(Fault(Why.NO_ANSWER, "hgt1"))
+        assert set(state.last_errors) == {"hgt1"}
+
+    run(case())

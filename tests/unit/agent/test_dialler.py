@@ -195,6 +195,17 @@ def test_of_two_ike_sas_that_both_live_one_is_ended(tmp_path: Path, clock: Clock
     run(case())
 
 
+def test_of_two_ike_sas_the_one_that_carries_stays(tmp_path: Path, clock: Clock) -> None:
+    async def case() -> None:
+        rig = await Rig(tmp_path).connected()
+        dialler = Dialler(rig.reconciler, rig.machine.drivers.strongswan, rig.journal)
+        rig.machine.strongswan.ike.append(ike_sa("hgt1", uniqueid=40, spi="ff"))
+        await dialler.round()
+        assert rig.machine.strongswan.terminated == [40]
+
+    run(case())
+
+
 def test_a_policy_based_tunnel_has_each_pair_asked_for_and_then_what_is_missing(tmp_path: Path, clock: Clock) -> None:
     async def case() -> None:
         rig, dialler = await started(tmp_path)
