@@ -54,7 +54,7 @@ SUBJECT = "O=Example, CN=branch2"
 def by_certificate(lab: Lab, folder: Path) -> Iterator[None]:
     """Issues a certificate to branch 2 and configures both ends by it, for the time of the block."""
     br2, hub = lab.branches["br2"], lab.hub
-    hub.run("pki", "issue", "branch2", "--identity", br2.address, "--out", str(folder))
+    hub.run("pki", "issue", "branch2", "--identity", br2.address, "--days", "20", "--out", str(folder))
     hub.apply_text(_SETTINGS)
     try:
         br2.load_by_certificate(folder, "branch2")
@@ -81,6 +81,8 @@ def test_a_certificate_of_hubgw_carries_until_it_is_revoked(lab: Lab, tmp_path: 
         hub.start_agent()
         hub.wait_connected()
         assert [hub.tunnel("branch2", instance)["spiIn"] for instance in (0, 1)] == before
+        shown = {(one["name"], one["state"], one["daysLeft"]) for one in hub.show("certificate")}
+        assert ("branch2", "Expires", 19) in shown
         assert "PRIVATE KEY" not in hub.agent_log
         assert (tmp_path / "branch2.key").stat().st_mode & 0o777 == 0o600
         hub.run("pki", "revoke", "branch2", "--yes")
