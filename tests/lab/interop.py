@@ -124,6 +124,8 @@ class Device(ABC):
         try:
             with self.behind(cell):
                 self.configure(cell)
+                # A flow that the configuration before began meanwhile would go on without the NAT.
+                self.lab.isp.run("conntrack", "-F", check=False)
                 yield
         finally:
             names = (f"vpnConnections/gw1/{self.site}", f"settings/{self.site}", f"vpnSites/{self.site}")
