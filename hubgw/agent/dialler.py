@@ -17,7 +17,7 @@ from hubgw.agent.live import CHILD_UP
 from hubgw.agent.reconcile import Reconciler
 from hubgw.agent.renewal import Renewal
 from hubgw.drivers.base import DriverError
-from hubgw.drivers.strongswan.codec import IkeSa, duplicates
+from hubgw.drivers.strongswan.codec import IkeSa, by_connection, duplicates
 from hubgw.drivers.strongswan.driver import StrongswanDriver
 from hubgw.plan.types import TunnelOf
 
@@ -93,9 +93,7 @@ class Dialler:
             self._journal.record("charon.lost", level=logging.WARNING, reason=error)
 
     async def _dial(self, down: Sequence[TunnelOf], sas: Sequence[IkeSa], now: float) -> None:
-        of_connection: dict[str, list[IkeSa]] = {}
-        for sa in sas:
-            of_connection.setdefault(sa.connection, []).append(sa)
+        of_connection = by_connection(sas)
         half_open = {(sa.local_address, sa.remote_address) for sa in of_connection.get("", ())}
         left = BURST
         for tunnel in down:

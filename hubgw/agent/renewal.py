@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from hubgw.agent.backoff import Backoff
 from hubgw.agent.journal import Journal
 from hubgw.agent.live import CHILD_UP
-from hubgw.drivers.strongswan.codec import ChildSa, IkeSa
+from hubgw.drivers.strongswan.codec import ChildSa, IkeSa, by_connection
 from hubgw.drivers.strongswan.driver import StrongswanDriver
 from hubgw.plan.types import TunnelOf
 
@@ -82,9 +82,7 @@ class Renewal:
         self._attempts.keep(set(changes.values()))
         self._heirs = {change: self._heirs.get(change, set()) for change in changes.values()}
         left = BURST
-        of_connection: dict[str, list[IkeSa]] = {}
-        for sa in sas if changed else ():
-            of_connection.setdefault(sa.connection, []).append(sa)
+        of_connection = by_connection(sas if changed else ())
         for tunnel in (tunnel for tunnel in tunnels if tunnel.name in changed):
             change, changed_ago = changes[tunnel.name], now - changed[tunnel.name]
             mine = _sorted(of_connection.get(tunnel.name, []), changed_ago, self._heirs[change])
@@ -122,13 +120,15 @@ def _sorted(ike: Sequence[IkeSa], changed_ago: float, heirs: set[int]) -> _Sas:
     """
     old: list[ChildSa] = []
     new: list[ChildSa] = []
+
+    def is_old(child: ChildSa) -> bool:
+        return child.uniqueid in heirs or child.installed >= changed_ago - 1
+
     for sa in ike:
         children = sorted(sa.children, key=lambda child: child.uniqueid)
-        replaced = {child.name for child in children if child.state in _REPLACED and child.installed >= changed_ago - 1}
-        replaced |= {child.name for child in children if child.state in _REPLACED and child.uniqueid in heirs}
+        replaced = {child.name for child in children if child.state in _REPLACED and is_old(child)}
         for child in (child for child in children if child.state in CHILD_UP):
             if child.name in replaced:
                 heirs.add(child.uniqueid)
-            is_old = child.uniqueid in heirs or child.installed >= changed_ago - 1
-            (old if is_old else new).append(child)
+            (old if is_old(child) else new).append(child)
     return _Sas(ike, old, new)

@@ -273,6 +273,14 @@ def ike_sas(messages: Iterable[Message]) -> Iterator[IkeSa]:
                 )
 
 
+def by_connection(sas: Iterable[IkeSa]) -> dict[str, list[IkeSa]]:
+    """Returns the IKE SAs of each connection, and under "" those that are of none yet."""
+    found: dict[str, list[IkeSa]] = {}
+    for sa in sas:
+        found.setdefault(sa.connection, []).append(sa)
+    return found
+
+
 def duplicates(sas: Sequence[IkeSa], age: int) -> list[int]:
     """Returns the unique ids to terminate so that one IKE SA is left of those established for `age` seconds or longer.
 
@@ -280,10 +288,7 @@ def duplicates(sas: Sequence[IkeSa], age: int) -> list[int]:
     initiator SPIs, so the highest stays whoever decides (as RFC 7296, 2.8.1 does with nonces); one that carries before
     one that does not.
     """
-    established: dict[str, list[IkeSa]] = {}
-    for sa in sas:
-        if sa.state == "ESTABLISHED" and sa.established >= age:
-            established.setdefault(sa.connection, []).append(sa)
+    established = by_connection(sa for sa in sas if sa.state == "ESTABLISHED" and sa.established >= age)
     return [
         sa.uniqueid
         for same in established.values()

@@ -109,12 +109,14 @@ class StrongswanDriver:
 
     async def terminate(self, ike_sa: int) -> str:
         """Starts to end one IKE SA. Returns why charon would not, or an empty string."""
-        order = {"ike-id": str(ike_sa), "force": "yes", "timeout": _LATER}
-        return await self._commands.call(lambda session: session.refusals([("terminate", order)])[0])
+        return await self._terminate("ike-id", ike_sa)
 
     async def terminate_child(self, child_sa: int) -> str:
         """Starts to end one child SA. Returns why charon would not, or an empty string."""
-        order = {"child-id": str(child_sa), "force": "yes", "timeout": _LATER}
+        return await self._terminate("child-id", child_sa)
+
+    async def _terminate(self, by: str, number: int) -> str:
+        order = {by: str(number), "force": "yes", "timeout": _LATER}
         return await self._commands.call(lambda session: session.refusals([("terminate", order)])[0])
 
     @property
