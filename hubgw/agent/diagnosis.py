@@ -3,6 +3,7 @@
 import logging
 import re
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Self
@@ -17,7 +18,8 @@ from hubgw.plan.ipsec import ALL_TRAFFIC, IkeConnection
 from hubgw.plan.types import TunnelOf
 from hubgw.plan.words import few
 
-FAILURES_EVERY: Final = 10.0  # seconds from one event of a tunnel's failures to the next
+FAILURES_EVERY: Final = 10.0  # seconds in which a tunnel's failures are `FAILURES` events at most
+FAILURES: Final = 3
 STRANGERS_EVERY: Final = 10.0  # seconds from one stranger that is told to the next: anybody can send a packet
 
 _LEGACY: Final = re.compile(r"SHA1|3DES|MODP_1024\b")
@@ -66,7 +68,7 @@ class Diagnosis:
         self._journal = journal
         self._clock = clock
         self._stranger_told = -STRANGERS_EVERY
-        self._told: dict[str, float] = {}  # when a failure of a tunnel was an event
+        self._told: dict[str, deque[float]] = {}  # when the last failures of a tunnel were events
         self._missed, self._missed_told = 0, -STRANGERS_EVERY
         self._index = _Index.of(None)
 
@@ -103,8 +105,9 @@ class Diagnosis:
         if errors.get(tunnel.name) == reason:
             return
         errors[tunnel.name] = reason
-        if now >= self._told.get(tunnel.name, -FAILURES_EVERY) + FAILURES_EVERY:
-            self._told[tunnel.name] = now
+        told = self._told.setdefault(tunnel.name, deque(maxlen=FAILURES))
+        if len(told) < FAILURES or now >= told[0] + FAILURES_EVERY:
+            told.append(now)
             self._journal.record("tunnel.failed", tunnel.connection, logging.WARNING, tunnel=tunnel.name, reason=reason)
 
     def _concerned(self, fault: Fault) -> Iterator[_Told]:

@@ -1,5 +1,6 @@
 """A branch that moves to another address keeps its SAs where its settings ask for MOBIKE, and nowhere else."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -30,7 +31,16 @@ def _start(lab: Lab) -> None:
     br2.end_sas()
     for instance in (0, 1):
         br2.charon.swanctl("--initiate", "--child", f"i{instance}")
-    lab.hub.wait_connected("branch2/0", "branch2/1")
+    wait_for("the hub shows the SAs that the kernel has, and no others", lambda: _shown(lab) == _installed(lab), 60)
+
+
+def _shown(lab: Lab) -> set[str]:
+    tunnels = [lab.hub.tunnel("branch2", instance) for instance in (0, 1)]
+    return {str(tunnel[spi]) for tunnel in tunnels for spi in ("spiIn", "spiOut")}
+
+
+def _installed(lab: Lab) -> set[str]:
+    return set(re.findall(r"spi 0x([0-9a-f]{8})", "".join(lab.hub.sas(lab.branches["br2"].address))))
 
 
 def _ike_spis(lab: Lab) -> list[set[str]]:
@@ -77,7 +87,8 @@ def test_a_branch_that_moves_keeps_its_tunnels(lab: Lab) -> None:
                     lambda: hub.tunnel("branch2", instance)["remoteAddress"] == _ELSEWHERE,  # noqa: B023
                     60,
                 )
-            with capture(lab.isp, "uhub", f"host {_ELSEWHERE} and (ip proto 50 or udp port 4500)") as esp:
+            underlay = f"host {_ELSEWHERE} and (ip proto 50 or udp port 4500)"
+            with capture(lab.isp, "uhub", underlay, to_the_last=True) as esp:
                 assert pings(vnet1, "10.50.0.4", br2.lan) and pings(br2.node, br2.lan, "10.50.0.4")
             assert esp.lines
             assert _ike_spis(lab) == before

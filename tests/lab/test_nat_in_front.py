@@ -125,7 +125,8 @@ def test_a_branch_behind_nat_sends_esp_in_udp_of_the_right_size(lab: Lab, behind
     branch80, vnet1 = behind.branches["branch80"], lab.vnets["vnet1"]
     with behind.connected("branch80", suite=suite):
         encap = re.findall(r"encap type espinudp sport (\d+) dport (\d+)", lab.hub.node.ip("xfrm state list nokeys"))
-        assert len(encap) == 4, "two tunnels, both ways"
+        # More where both ends have started at one moment: two children in one IKE SA.
+        assert len(encap) >= 4, "two tunnels, both ways"
         assert pings(vnet1, "10.50.0.4", branch80.lan) and pings(branch80.node, branch80.lan, "10.50.0.4")
 
         _jumbo(lab, 9000)
