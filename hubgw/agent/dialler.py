@@ -88,7 +88,8 @@ class Dialler:
             self._asked = {sa.uniqueid: self._asked[sa.uniqueid] for sa in sas if sa.uniqueid in self._asked}
             await self._dial(down, sas, now)
             await self._renewal.round(tunnels, sas, now)
-            await self._clean_up(sas, names, now)
+            users = {one.name for one in state.desired.plan.users}
+            await self._clean_up([sa for sa in sas if sa.connection not in users], names, now)
         except DriverError as error:
             self._journal.record("charon.lost", level=logging.WARNING, reason=error)
 

@@ -45,11 +45,15 @@ def needs(inventory: Inventory) -> dict[str, tuple[str, ...]]:
     for node in inventory.nodes:
         for instance in node.properties.gateway_instances:
             addresses.setdefault(instance.vpn_gateway.key, set()).add(str(instance.public_address))
-    return {
-        gateway.key: tuple(sorted(addresses[gateway.key]))
+        for users in node.properties.user_gateway_instances:
+            addresses.setdefault(users.user_gateway.key, set()).add(str(users.public_address))
+    gateways = [
+        gateway.key
         for gateway in inventory.gateways
-        if gateway.key in addresses and proves_itself(inventory, gateway) and given(inventory, gateway) is None
-    }
+        if proves_itself(inventory, gateway) and given(inventory, gateway) is None
+    ]
+    every = (*gateways, *(gateway.key for gateway in inventory.user_gateways))
+    return {key: tuple(sorted(addresses[key])) for key in every if key in addresses}
 
 
 def compile_credentials(draft: Draft, credentials: Credentials, *owners: str) -> Proof:

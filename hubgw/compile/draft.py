@@ -7,7 +7,7 @@ from hubgw.names import PORT_PREFIX, TUNNEL_PREFIX, VRF_PREFIX
 from hubgw.plan.bgp import PeerOf, RouteTable
 from hubgw.plan.kernel import Key
 from hubgw.plan.numbers import IF_IDS, SESSIONS, TABLES
-from hubgw.plan.types import Object, TunnelOf
+from hubgw.plan.types import Object, TunnelOf, UsersOf
 
 Allocations = Mapping[tuple[str, str], int]
 """(kind, owner) -> number, as the store gave them; kinds and owners are those of `hubgw.compile.allocate`."""
@@ -47,6 +47,7 @@ class Draft:
 
     objects: dict[Key, Object] = field(default_factory=dict)
     tunnels: list[TunnelOf] = field(default_factory=list)
+    users: list[UsersOf] = field(default_factory=list)
     peers: list[PeerOf] = field(default_factory=list)
     route_tables: list[RouteTable] = field(default_factory=list)
     owners: dict[Key, tuple[str, ...]] = field(default_factory=dict)

@@ -34,4 +34,7 @@ def compile_machine(draft: Draft, scope: Scope, ruleset: str) -> None:
     for hosted in scope.hubs:
         for instance in hosted.instances:
             draft.add(Element("underlay", (instance.interface,)), instance.vpn_gateway.id)
-            draft.add(Element("ike_open", (str(instance.private_address or instance.public_address),)), hosted.hub.id)
+            draft.add(Element("ike_open", (instance.local_address,)), hosted.hub.id)
+        for users in hosted.users.instances if hosted.users else ():
+            draft.add(Element("underlay", (users.interface,)), users.user_gateway.id)
+            draft.add(Element("ike_open", (users.local_address,)), hosted.hub.id)

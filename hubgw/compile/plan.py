@@ -9,6 +9,7 @@ from hubgw.compile.hubs import compile_hubs
 from hubgw.compile.machine import compile_machine
 from hubgw.compile.scope import scope_of
 from hubgw.compile.sites import compile_sites
+from hubgw.compile.users import compile_users
 from hubgw.compile.vnets import compile_vnets
 from hubgw.compile.where import Addresses, Where
 from hubgw.plan.types import Plan
@@ -44,6 +45,7 @@ def compile_plan(
         compile_hubs(draft, scope)
         compile_vnets(draft, scope)
         compile_sites(draft, scope, secret_key, Where(scope, addresses), own)
+        compile_users(draft, scope, own)
         compile_bgp(draft, scope, secret_key)
     return Plan(
         tuple(draft.objects.values()),
@@ -51,4 +53,5 @@ def compile_plan(
         draft.owners,
         tuple(draft.peers),
         tuple(draft.route_tables),
+        tuple(draft.users),
     )

@@ -10,9 +10,11 @@ from hubgw.resources.base import Resource
 from hubgw.resources.connection import VpnConnection, VpnGateway
 from hubgw.resources.hub import VirtualHub
 from hubgw.resources.inventory import Inventory
-from hubgw.resources.node import GatewayInstance, Node, VirtualNetworkAttachment
+from hubgw.resources.node import GatewayInstance, Node, UserGatewayInstance, VirtualNetworkAttachment
+from hubgw.resources.p2s_gateway import P2sVpnGateway
 from hubgw.resources.site import VpnSite
 from hubgw.resources.vnet import HubVirtualNetworkConnection, VirtualNetwork
+from hubgw.resources.vpn_server import VpnServerConfiguration
 from hubgw.resources.wan import VirtualWan
 
 R = TypeVar("R", bound=Resource)
@@ -31,6 +33,15 @@ class HostedVnet:
 
 
 @dataclass(frozen=True, slots=True)
+class HostedUsers:
+    """A gateway of users with the instances that this machine hosts."""
+
+    gateway: P2sVpnGateway
+    server: VpnServerConfiguration
+    instances: tuple[UserGatewayInstance, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class HostedHub:
     """A hub whose gateway instances, or virtual networks, this machine hosts; its default route table is `vrf`."""
 
@@ -42,6 +53,7 @@ class HostedHub:
     instances: tuple[GatewayInstance, ...]
     vnets: tuple[HostedVnet, ...]
     connections: tuple[VpnConnection, ...]
+    users: HostedUsers | None = None
 
     @property
     def mark(self) -> int:
@@ -99,7 +111,8 @@ def scope_of(inventory: Inventory, node: Node | None, numbers: Numbers) -> Scope
     for hub in inventory.hubs:
         gateway = gateways.get(hub.key)
         hosted = instances.get(gateway.key, []) if gateway else []
-        if not hosted and hub.key not in vnets:
+        users = _hosted_users(inventory, node, hub)
+        if not hosted and hub.key not in vnets and users is None:
             continue
         vrf, table = numbers.vrf(hub.key)
         hubs.append(
@@ -112,6 +125,17 @@ def scope_of(inventory: Inventory, node: Node | None, numbers: Numbers) -> Scope
                 instances=tuple(sorted(hosted, key=lambda instance: instance.instance)),
                 vnets=tuple(vnets.get(hub.key, ())),
                 connections=tuple(connections.get(gateway.key, ())) if gateway else (),
+                users=users,
             )
         )
     return Scope(inventory, numbers, tuple(hubs))
+
+
+def _hosted_users(inventory: Inventory, node: Node, hub: VirtualHub) -> HostedUsers | None:
+    gateway = next((one for one in inventory.user_gateways if one.properties.virtual_hub.key == hub.key), None)
+    if gateway is None:
+        return None
+    every = (one for one in node.properties.user_gateway_instances if one.user_gateway.key == gateway.key)
+    instances = tuple(sorted(every, key=lambda instance: instance.instance))
+    server = of_type(inventory, VpnServerConfiguration, gateway.properties.vpn_server_configuration.key)
+    return HostedUsers(gateway, server, instances) if instances else None

@@ -12,7 +12,7 @@ from hubgw.compile.ike import compile_ike, compile_secret
 from hubgw.compile.mtu import tunnel_mtu
 from hubgw.compile.scope import HostedHub, Scope
 from hubgw.compile.suites import suites
-from hubgw.compile.where import Where, local_address
+from hubgw.compile.where import Where
 from hubgw.plan.ipsec import ALL_TRAFFIC, Selectors
 from hubgw.plan.kernel import (
     Classifier,
@@ -197,7 +197,7 @@ def _tunnel(scope: Scope, connection: VpnConnection, terms: Terms, instance: Gat
         site=scope.site_of(connection).id,
         link=link.name,
         instance=instance.instance,
-        local_address=local_address(instance),
+        local_address=instance.local_address,
         remote_address=remote_address,
         weight=terms.weight,
         initiates=terms.mode != "ResponderOnly" and bool(remote_address),

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from hubgw.compile.allocate import tunnel_owner
 from hubgw.compile.scope import HostedHub, Scope
 from hubgw.resources.connection import Terms, VpnConnection
-from hubgw.resources.node import GatewayInstance
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +50,7 @@ class Where:
         named: list[tuple[float, str, str, str, Terms]] = []
         for hosted in scope.hubs:
             for instance in hosted.instances:
-                local = local_address(instance)
+                local = instance.local_address
                 self._own |= {local, str(instance.public_address)}
                 for connection, terms in _terms(scope, hosted):
                     tunnel, _ = scope.numbers.tunnel(tunnel_owner(connection, terms.link, instance.instance))
@@ -76,11 +75,6 @@ class Where:
     def _branch(self, terms: Terms) -> _Branch:
         identity = self._scope.inventory.identity(terms.link)
         return _Branch(terms.version, terms.mode == "InitiatorOnly", identity.lower())
-
-
-def local_address(instance: GatewayInstance) -> str:
-    """Returns an instance's address on the machine: behind a 1:1 NAT it is not the public one."""
-    return str(instance.private_address or instance.public_address)
 
 
 def _terms(scope: Scope, hosted: HostedHub) -> Iterator[tuple[VpnConnection, Terms]]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from ipaddress import IPv4Network
 from itertools import groupby
 
-from hubgw.plan.ipsec import IkeCertificate, IkeConnection, IkeKey, IkeSecret
+from hubgw.plan.ipsec import IkeCertificate, IkeConnection, IkeKey, IkePool, IkeSecret, IkeServer
 from hubgw.plan.kernel import (
     Address,
     Classifier,
@@ -48,7 +48,9 @@ _MAKE: dict[type, int] = {
     IkeSecret: 33,
     IkeKey: 33,
     IkeCertificate: 33,
+    IkePool: 33,
     IkeConnection: 34,
+    IkeServer: 34,
     Speaker: 36,
     Neighbor: 37,
 }
@@ -74,6 +76,7 @@ _BREAK: dict[type, int] = {
     IkeSecret: 48,
     IkeKey: 48,
     IkeCertificate: 48,
+    IkePool: 48,
     Element: 49,
     Ruleset: 50,
 }
@@ -123,7 +126,7 @@ def driver_of(op: Op) -> str:
     match target(op):
         case Ruleset() | Element():
             return "nftables"
-        case IkeConnection() | IkeSecret() | IkeKey() | IkeCertificate():
+        case IkeConnection() | IkeServer() | IkePool() | IkeSecret() | IkeKey() | IkeCertificate():
             return "strongswan"
         case Speaker() | Neighbor():
             return "exabgp"
@@ -196,7 +199,7 @@ def _rank(op: Op) -> tuple[int, int]:
     obj = target(op)
     if isinstance(op, Delete):
         match obj:
-            case IkeConnection():
+            case IkeConnection() | IkeServer():
                 # Two connections between the same ends would compete for the peer's next attempt.
                 return (10, 0)
             case Port(kind="vlan" | "bridge"):

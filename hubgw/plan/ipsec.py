@@ -108,6 +108,41 @@ class IkeConnection:
         return ("IkeConnection", self.name)
 
 
+@dataclass(frozen=True, slots=True)
+class IkePool:
+    """Addresses that charon gives to users' clients, and the DNS servers that it names to them."""
+
+    name: str
+    prefix: str
+    dns_servers: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> Key:
+        return ("IkePool", self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class IkeServer:
+    """What answers users at a gateway instance: whoever has a certificate by one of the `authorities` is given an
+    address of the `pools`, and reaches the prefixes that are `reached`. All of them share one interface."""
+
+    name: str
+    if_id: int
+    local_address: str
+    local_id: str
+    certificate: str
+    authorities: tuple[str, ...]
+    pools: tuple[str, ...]
+    reached: tuple[str, ...]
+    proposals: tuple[str, ...]
+    esp_proposals: tuple[str, ...]
+    dpd_delay: int  # seconds
+
+    @property
+    def key(self) -> Key:
+        return ("IkeServer", self.name)
+
+
 SA_TERMS: Final = frozenset(
     {
         "proposals",

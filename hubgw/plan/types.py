@@ -7,7 +7,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hubgw.plan.bgp import PeerOf, RouteTable
-from hubgw.plan.ipsec import ALL_TRAFFIC, IkeCertificate, IkeConnection, IkeKey, IkeSecret, Selectors, child_names
+from hubgw.plan.ipsec import (
+    ALL_TRAFFIC,
+    IkeCertificate,
+    IkeConnection,
+    IkeKey,
+    IkePool,
+    IkeSecret,
+    IkeServer,
+    Selectors,
+    child_names,
+)
 from hubgw.plan.kernel import (
     Address,
     Classifier,
@@ -44,6 +54,8 @@ Object = (
     | IkeKey
     | IkeCertificate
     | IkeConnection
+    | IkePool
+    | IkeServer
     | Speaker
     | Neighbor
 )
@@ -106,6 +118,17 @@ class TunnelOf:
 
 
 @dataclass(frozen=True, slots=True)
+class UsersOf:
+    """Whose users share an interface, an IKE connection and pools of that name: full ids as plain strings."""
+
+    name: str
+    if_id: int
+    gateway: str  # full resource id of the p2sVpnGateway
+    instance: int
+    local_address: str
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """All that one machine shall hold, and whose each object is.
 
@@ -118,3 +141,4 @@ class Plan:
     owners: Mapping[Key, tuple[str, ...]]
     peers: tuple[PeerOf, ...] = ()
     route_tables: tuple[RouteTable, ...] = ()
+    users: tuple[UsersOf, ...] = ()

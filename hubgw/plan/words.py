@@ -5,7 +5,7 @@ from dataclasses import fields
 from typing import Any, assert_never
 
 from hubgw.plan.diff import target
-from hubgw.plan.ipsec import SA_TERMS, IkeCertificate, IkeConnection, IkeKey, IkeSecret
+from hubgw.plan.ipsec import SA_TERMS, IkeCertificate, IkeConnection, IkeKey, IkePool, IkeSecret, IkeServer
 from hubgw.plan.kernel import (
     Address,
     Classifier,
@@ -107,6 +107,10 @@ def name(obj: Object) -> str:
             return f"{'revocation list' if revokes else 'certificate'} {digest}{of}"
         case IkeConnection(device, local_address=local, remote_address=remote):
             return f"IKE connection {device} {local} - {remote}"
+        case IkePool(device, prefix):
+            return f"address pool {device} {prefix}"
+        case IkeServer(device, local_address=local):
+            return f"IKE connection {device} of users at {local}"
         case Speaker(speaker, asn=asn, addresses=addresses):
             return f"BGP speaker {speaker} (AS {asn}) at {' '.join(map(str, addresses))}"
         case Neighbor(_, address, local_address, asn):

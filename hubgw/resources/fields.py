@@ -78,6 +78,14 @@ _TUNNEL: Final[Mapping[str, Rule]] = {
     "provisioningState": READ_ONLY,
 }
 
+_INSTANCE: Final[Mapping[str, Rule]] = {
+    "instance": DONE,
+    "publicAddress": DONE,
+    "privateAddress": DONE,
+    "interface": DONE,
+    "underlayMtu": DONE,
+}
+
 PROPERTIES: Final[Mapping[str, Mapping[str, Rule]]] = {
     "virtualWans": {
         "type": DONE,
@@ -226,17 +234,51 @@ PROPERTIES: Final[Mapping[str, Mapping[str, Rule]]] = {
         "egressVpnSiteLinkConnections": READ_ONLY,
         "provisioningState": READ_ONLY,
     },
-    "nodes": {
-        "gatewayInstances": Group(
+    "vpnServerConfigurations": {
+        "name": READ_ONLY,
+        "etag": READ_ONLY,
+        "vpnProtocols": DONE,
+        "vpnAuthenticationTypes": DONE,
+        "vpnClientRootCertificates": Group({"name": DONE, "publicCertData": DONE}),
+        "vpnClientRevokedCertificates": LATER,
+        "radiusServerRootCertificates": LATER,
+        "radiusClientRootCertificates": LATER,
+        "vpnClientIpsecPolicies": _POLICY,
+        "radiusServerAddress": LATER,
+        "radiusServerSecret": LATER,
+        "radiusServers": LATER,
+        "aadAuthenticationParameters": LATER,
+        "configurationPolicyGroups": LATER,
+        "p2SVpnGateways": READ_ONLY,
+        "provisioningState": READ_ONLY,
+    },
+    "p2sVpnGateways": {
+        "virtualHub": DONE,
+        "vpnServerConfiguration": DONE,
+        "p2SConnectionConfigurations": Group(
             {
-                "vpnGateway": DONE,
-                "instance": DONE,
-                "publicAddress": DONE,
-                "privateAddress": DONE,
-                "interface": DONE,
-                "underlayMtu": DONE,
+                **_PART,
+                "properties": Group(
+                    {
+                        "vpnClientAddressPool": Group({"addressPrefixes": DONE, "ipamPoolPrefixAllocations": LATER}),
+                        "routingConfiguration": LATER,
+                        "enableInternetSecurity": Only(False),
+                        "configurationPolicyGroupAssociations": LATER,
+                        "previousConfigurationPolicyGroupAssociations": READ_ONLY,
+                        "provisioningState": READ_ONLY,
+                    }
+                ),
             }
         ),
+        "customDnsServers": DONE,
+        "vpnGatewayScaleUnit": INERT,
+        "isRoutingPreferenceInternet": Only(False),
+        "vpnClientConnectionHealth": READ_ONLY,
+        "provisioningState": READ_ONLY,
+    },
+    "nodes": {
+        "gatewayInstances": Group({"vpnGateway": DONE, **_INSTANCE}),
+        "userGatewayInstances": Group({"p2sVpnGateway": DONE, **_INSTANCE}),
         "virtualNetworks": Group(
             {
                 "virtualNetwork": DONE,
@@ -269,7 +311,17 @@ PROPERTIES: Final[Mapping[str, Mapping[str, Rule]]] = {
     },
 }
 
-TRACKED: Final = frozenset({"virtualWans", "virtualHubs", "vpnGateways", "virtualNetworks", "vpnSites"})
+TRACKED: Final = frozenset(
+    {
+        "virtualWans",
+        "virtualHubs",
+        "vpnGateways",
+        "virtualNetworks",
+        "vpnSites",
+        "p2sVpnGateways",
+        "vpnServerConfigurations",
+    }
+)
 """Types that have a location and tags."""
 
 LOCATED: Final = frozenset({"virtualHubs", "virtualNetworks"})

@@ -18,6 +18,8 @@ TYPES: Final = (
     "vpnGateways",
     "vpnGateways/vpnConnections",
     "vpnGateways/natRules",
+    "p2sVpnGateways",
+    "vpnServerConfigurations",
     "virtualNetworks",
     "vpnSites",
     "nodes",

@@ -11,9 +11,11 @@ from hubgw.resources.hub import VirtualHub
 from hubgw.resources.ids import LINK_SEGMENT
 from hubgw.resources.nat import NatRule
 from hubgw.resources.node import Node
+from hubgw.resources.p2s_gateway import P2sVpnGateway
 from hubgw.resources.settings import Settings, SettingsProperties
 from hubgw.resources.site import Link, VpnSite
 from hubgw.resources.vnet import HubVirtualNetworkConnection, VirtualNetwork
+from hubgw.resources.vpn_server import VpnServerConfiguration
 from hubgw.resources.wan import VirtualWan
 
 R = TypeVar("R", bound=Resource)
@@ -32,6 +34,8 @@ class Inventory:
     sites: tuple[VpnSite, ...]
     connections: tuple[VpnConnection, ...]
     nat_rules: tuple[NatRule, ...]
+    user_gateways: tuple[P2sVpnGateway, ...]
+    servers: tuple[VpnServerConfiguration, ...]
     nodes: tuple[Node, ...]
     settings: tuple[Settings, ...]
     settings_by_resource: Mapping[str, Settings]
@@ -55,6 +59,8 @@ class Inventory:
             sites=every(VpnSite),
             connections=every(VpnConnection),
             nat_rules=every(NatRule),
+            user_gateways=every(P2sVpnGateway),
+            servers=every(VpnServerConfiguration),
             nodes=every(Node),
             settings=settings,
             settings_by_resource=MappingProxyType({one.properties.resource.key: one for one in settings}),

@@ -13,20 +13,37 @@ from hubgw.resources.base import (
     Model,
     NotEmpty,
     Resource,
+    UserGatewayRef,
     VnetRef,
     fault,
 )
 
 
-class GatewayInstance(Model):
+class Instance(Model):
     """One of a gateway's two instances on this machine; `private_address` where a 1:1 NAT stands in front."""
 
-    vpn_gateway: GatewayRef
     instance: Annotated[int, Field(ge=0, le=1)]
     public_address: Address
     private_address: Address | None = None
     interface: InterfaceName
     underlay_mtu: Annotated[int, Field(ge=1280, le=9216)] = 1500
+
+    @property
+    def local_address(self) -> str:
+        """The address on the machine: behind a 1:1 NAT it is not the public one."""
+        return str(self.private_address or self.public_address)
+
+
+class GatewayInstance(Instance):
+    """Of a gateway of branches."""
+
+    vpn_gateway: GatewayRef
+
+
+class UserGatewayInstance(Instance):
+    """Of a gateway of users."""
+
+    user_gateway: Annotated[UserGatewayRef, Field(alias="p2sVpnGateway")]
 
 
 class Vlan(Model):
@@ -61,6 +78,7 @@ class VirtualNetworkAttachment(Model):
 
 class NodeProperties(Model):
     gateway_instances: Annotated[tuple[GatewayInstance, ...], Lenient] = ()
+    user_gateway_instances: Annotated[tuple[UserGatewayInstance, ...], Lenient] = ()
     virtual_networks: Annotated[tuple[VirtualNetworkAttachment, ...], Lenient] = ()
 
 

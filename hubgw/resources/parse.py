@@ -15,10 +15,12 @@ from hubgw.resources.hub import VirtualHub
 from hubgw.resources.ids import DEFAULT_SCOPE, TYPES, ResourceId, canonical_type
 from hubgw.resources.nat import NatRule
 from hubgw.resources.node import Node
+from hubgw.resources.p2s_gateway import P2sVpnGateway
 from hubgw.resources.problem import Finding, Path, kind_of, nearest, shown
 from hubgw.resources.settings import Settings
 from hubgw.resources.site import VpnSite
 from hubgw.resources.vnet import HubVirtualNetworkConnection, VirtualNetwork
+from hubgw.resources.vpn_server import VpnServerConfiguration
 from hubgw.resources.wan import VirtualWan
 
 CLASSES: Final[Mapping[str, type[Resource]]] = {
@@ -30,6 +32,8 @@ CLASSES: Final[Mapping[str, type[Resource]]] = {
         VpnGateway,
         VpnConnection,
         NatRule,
+        P2sVpnGateway,
+        VpnServerConfiguration,
         VirtualNetwork,
         VpnSite,
         Node,

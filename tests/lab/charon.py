@@ -40,17 +40,18 @@ _BRANCH_SETTINGS = "install_routes = no\n  install_virtual_ip = no\n  retransmit
 class Charon:
     """One charon; `vici` is its socket."""
 
-    def __init__(self, node: Node, *, appliance: bool = False) -> None:
+    def __init__(self, node: Node, *, appliance: bool = False, settings: str = _BRANCH_SETTINGS) -> None:
         self.node = node
         self.vici = node.directory / "charon.vici"
         self.conf = node.directory / "strongswan.conf"
         self._appliance = appliance
+        self._settings = settings
 
     def start(self) -> None:
         """Starts it as the unit does: IKE is closed first where it is the appliance's."""
         self.conf.write_text(
             _CONF.format(
-                settings="" if self._appliance else _BRANCH_SETTINGS,
+                settings="" if self._appliance else self._settings,
                 include=f"include {PACKAGING}/charon.conf" if self._appliance else "",
                 vici=self.vici,
                 directory=self.node.directory,

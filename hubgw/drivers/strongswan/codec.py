@@ -19,7 +19,7 @@ from hubgw.plan.ipsec import (
 Message = Mapping[str, Any]
 
 _UNNAMED: Final = "(unnamed)"
-_REPLAY_WINDOW: Final = 1024  # packets: multipath and many cores reorder by more than the default of 32
+REPLAY_WINDOW: Final = 1024  # packets: multipath and many cores reorder by more than the default of 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,7 @@ def encode_connection(
                     "life_time": str(connection.child_life_time),
                     "rekey_bytes": str(connection.child_rekey_bytes),
                     "life_bytes": str(connection.child_life_bytes),
-                    "replay_window": str(_REPLAY_WINDOW),
+                    "replay_window": str(REPLAY_WINDOW),
                     "copy_dscp": "out",  # to the outer header, and not back from one that anybody may have marked
                     "start_action": "none",
                     "close_action": "none",

@@ -13,9 +13,10 @@ from hubgw.drivers.strongswan.held import Held
 from hubgw.drivers.strongswan.inbox import Missed
 from hubgw.drivers.strongswan.ledger import Fresh, Ledger
 from hubgw.drivers.strongswan.peers import Peers
+from hubgw.drivers.strongswan.users import Users, encode_pool, encode_server, pool_names
 from hubgw.names import Secret
 from hubgw.pki.reading import Certificate
-from hubgw.plan.ipsec import IkeCertificate, IkeConnection, IkeKey, IkeSecret
+from hubgw.plan.ipsec import IkeCertificate, IkeConnection, IkeKey, IkePool, IkeSecret, IkeServer
 from hubgw.plan.types import Create, Delete, Object, Op, OpError, Update
 
 _EVENTS = ["ike-updown", "child-updown", "ike-rekey", "child-rekey"]
@@ -31,6 +32,7 @@ class StrongswanDriver:
         self._commands = Client(vici_path)
         self._ledger = Ledger(ledger)
         self._wanted: dict[str, IkeConnection] = {}
+        self._users: dict[str, Users] = {}
         self._credentials: list[_Credential] = []
         self._held = Held()
         self._peers = Peers()
@@ -43,6 +45,7 @@ class StrongswanDriver:
         """Says what is wanted: where the ledger is lost, charon's answer is compared with it as far as that goes."""
         objects = list(objects)
         self._wanted = {obj.name: obj for obj in objects if isinstance(obj, IkeConnection)}
+        self._users = {obj.name: obj for obj in objects if isinstance(obj, Users)}
         self._credentials = [obj for obj in objects if isinstance(obj, _Credential)]
 
     async def observe(self) -> list[Object]:
@@ -168,15 +171,26 @@ class StrongswanDriver:
     def _observe(self, session: Session) -> list[Object]:
         known = self._ledger.of(codec.started(session.stats()))
         names = codec.connection_names(session.get_conns())
+        users = self._observe_users(names | pool_names(session.get_pools()))
+        names -= users.keys()
         for name in known.keys() - names:
             self._ledger.drop(name)
         if names - known.keys():
             self._read_back(session, names - known.keys())
         found: list[Object] = [known[name] for name in sorted(names & known.keys())]
         found += [IkeSecret(id_, (), Secret("")) for id_ in codec.secrets(session.get_shared())]
+        found += users.values()
         found += self._observe_credentials(session)
         self._ledger.save()
         return found
+
+    def _observe_users(self, names: Set[str]) -> dict[str, Users]:
+        """Returns what is there for users; of what a lost ledger does not know all is taken to be as wanted."""
+        for name in self._ledger.users.keys() - names:
+            self._ledger.drop_users(name)
+        for name in names & self._users.keys() - self._ledger.users.keys():
+            self._ledger.put_users(self._users[name])
+        return dict(self._ledger.users)
 
     def _observe_credentials(self, session: Session) -> list[Object]:
         """Ours is what is wanted, and what this charon was given: an id tells nobody whose it is."""
@@ -207,7 +221,7 @@ class StrongswanDriver:
 
     def _apply(self, session: Session, ops: Sequence[Op]) -> list[OpError]:
         certificates = {obj.digest: obj for obj in self._credentials if isinstance(obj, IkeCertificate)}
-        loads = any(not isinstance(op, Delete) and isinstance(op.new, IkeConnection) for op in ops)
+        loads = any(not isinstance(op, Delete) and isinstance(op.new, IkeConnection | IkeServer) for op in ops)
         for new in (op.new for op in ops if isinstance(op, Create) and isinstance(op.new, IkeCertificate)):
             # Kept before charon has the list: an agent that ends in between holds its SAs against it later.
             # One that has just started has made no SA by what it says.
@@ -224,12 +238,15 @@ class StrongswanDriver:
             if isinstance(op, Delete):
                 self._ledger.drop(str(op.old.key[1]))
                 self._ledger.drop_credential(str(op.old.key[1]))
+                self._ledger.drop_users(str(op.old.key[1]))
             elif refusal:
                 errors.append(OpError(op, refusal))
             elif isinstance(op.new, IkeConnection):
                 self._ledger.put(op.new)
                 if isinstance(op, Update) and isinstance(op.old, IkeConnection) and codec.other_terms(op.old, op.new):
                     self._ledger.change(op.new.name, time.monotonic())
+            elif isinstance(op.new, Users):
+                self._ledger.put_users(op.new)
             elif isinstance(op.new, IkeKey | IkeCertificate):
                 self._ledger.put_credential(_kind(op.new), str(op.new.key[1]))
         if any(isinstance(op, Delete) and isinstance(op.old, IkeCertificate) for op in ops):
@@ -288,7 +305,13 @@ def _requests(op: Op, certificates: codec.Certificates, methods: Set[str]) -> li
         case Update(IkeConnection() as old, IkeConnection() as new):
             ends = [_end(new.name)] if codec.other_ends(old, new) else _end_children(old, new)
             return [("load-conn", codec.encode_connection(new, certificates, methods)), *ends]
-        case Delete(IkeConnection(name)):
+        case Create(IkePool() as pool) | Update(_, IkePool() as pool):
+            return [("load-pool", encode_pool(pool))]
+        case Delete(IkePool(name)):
+            return [("unload-pool", {"name": name})]
+        case Create(IkeServer() as server) | Update(_, IkeServer() as server):
+            return [("load-conn", encode_server(server, certificates, methods))]
+        case Delete(IkeConnection(name) | IkeServer(name)):
             return [("unload-conn", {"name": name}), _end(name)]
         case Delete(IkeSecret(id_)):
             return [("unload-shared", {"id": id_})]

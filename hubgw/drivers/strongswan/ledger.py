@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hubgw.drivers import ledger_file
+from hubgw.drivers.strongswan import users
 from hubgw.drivers.strongswan.codec import from_ledger, to_ledger
+from hubgw.drivers.strongswan.users import Users
 from hubgw.plan.ipsec import IkeConnection
 
 _SAME = 2.0
@@ -33,6 +35,7 @@ class Ledger:
         self._epoch = 0.0
         self.connections: dict[str, IkeConnection] = {}
         self.credentials: dict[str, str] = {}  # kind of the object by its id or digest
+        self.users: dict[str, Users] = {}  # what answers users, and their pools, by name
         self.changed: dict[str, float] = {}  # when a connection's terms changed under its SAs, monotonic
         self.fresh: dict[str, Fresh] = {}  # by digest of the list
         self._saved = False
@@ -44,6 +47,7 @@ class Ledger:
             self._epoch, self._saved = epoch, False
             self.connections.clear()
             self.credentials.clear()
+            self.users.clear()
             self.changed.clear()
             self.fresh.clear()
         return self.connections
@@ -57,6 +61,15 @@ class Ledger:
         """Forgets what was unloaded."""
         self._saved = self.connections.pop(name, None) is None and self._saved
         self.settle(name)
+
+    def put_users(self, one: Users) -> None:
+        """Keeps what was loaded for users."""
+        self._saved = self._saved and self.users.get(one.name) == one
+        self.users[one.name] = one
+
+    def drop_users(self, name: str) -> None:
+        """Forgets what was unloaded."""
+        self._saved = self.users.pop(name, None) is None and self._saved
 
     def change(self, name: str, when: float) -> None:
         """Keeps that a connection has SAs of terms that it had until then."""
@@ -96,6 +109,7 @@ class Ledger:
             "epoch": self._epoch,
             "connections": entries,
             "credentials": self.credentials,
+            "users": [users.to_ledger(one) for one in self.users.values()],
             "changed": self.changed,
             "fresh": fresh,
         }
@@ -109,9 +123,11 @@ class Ledger:
             self.connections = {entry["name"]: from_ledger(entry) for entry in content["connections"]}
             self.credentials = {str(id_): str(kind) for id_, kind in content.get("credentials", {}).items()}
             self.changed = {str(name): float(when) for name, when in content.get("changed", {}).items()}
+            read = [users.from_ledger(entry) for entry in content.get("users", [])]
+            self.users = {one.name: one for one in read}
             fresh = content.get("fresh", {}).items()
             self.fresh = {str(digest): Fresh(float(since), frozenset(serials)) for digest, (since, serials) in fresh}
             self._saved = True
         except (OSError, ValueError, TypeError, KeyError):
             self._epoch, self.connections, self.credentials = 0.0, {}, {}
-            self.changed, self.fresh = {}, {}
+            self.users, self.changed, self.fresh = {}, {}, {}
