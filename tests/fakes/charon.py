@@ -21,6 +21,7 @@ READS = frozenset(
         "get-conns",
         "get-shared",
         "get-keys",
+        "get-pools",
         "list-certs",
         "list-conns",
         "list-sas",
@@ -45,6 +46,7 @@ class FakeCharon:
 
     def start(self) -> None:
         self.connections: dict[str, Any] = {}
+        self.pools: dict[str, Any] = {}
         self.keys: list[str] = []
         self.private_keys: list[str] = []
         self.certificates: list[tuple[str, bytes]] = []  # type and DER
@@ -118,6 +120,12 @@ class FakeCharon:
                 self._load(message["type"].decode(), message["data"])
             case "clear-creds":
                 self.keys, self.private_keys, self.certificates = [], [], []
+            case "get-pools":
+                return {name: {"base": pool["addrs"].decode().partition("/")[0]} for name, pool in self.pools.items()}
+            case "load-pool":
+                self.pools.update(message)
+            case "unload-pool":
+                self.pools.pop(message["name"].decode(), None)
             case "load-conn":
                 self.connections.update(message)
             case "unload-conn":

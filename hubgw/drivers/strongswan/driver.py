@@ -171,7 +171,7 @@ class StrongswanDriver:
     def _observe(self, session: Session) -> list[Object]:
         known = self._ledger.of(codec.started(session.stats()))
         names = codec.connection_names(session.get_conns())
-        users = self._observe_users(names | pool_names(session.get_pools()))
+        users = self._observe_users(session, names)
         names -= users.keys()
         for name in known.keys() - names:
             self._ledger.drop(name)
@@ -184,8 +184,11 @@ class StrongswanDriver:
         self._ledger.save()
         return found
 
-    def _observe_users(self, names: Set[str]) -> dict[str, Users]:
+    def _observe_users(self, session: Session, names: Set[str]) -> dict[str, Users]:
         """Returns what is there for users; of what a lost ledger does not know all is taken to be as wanted."""
+        if not self._users and not self._ledger.users:
+            return {}
+        names |= pool_names(session.get_pools())
         for name in self._ledger.users.keys() - names:
             self._ledger.drop_users(name)
         for name in names & self._users.keys() - self._ledger.users.keys():

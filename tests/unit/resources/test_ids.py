@@ -82,6 +82,8 @@ def test_words_for_one_resource() -> None:
         "virtualHub",
         "hubVirtualNetworkConnection",
         "vpnGateway",
+        "p2sVpnGateway",
+        "vpnServerConfiguration",
         "vpnConnection",
         "virtualNetwork",
         "vpnSite",
