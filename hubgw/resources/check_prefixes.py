@@ -1,6 +1,6 @@
 """Prefixes of one virtual WAN that get in each other's way. Different WANs may have the same ones.
 
-A virtual network's or hub's prefix must not overlap another's, nor equal or contain a site's; a site may announce a
+A virtual network's, a hub's or a pool's prefix must not overlap another's, nor equal or contain a site's; a site may announce a
 supernet of either (the longer prefix wins), and two sites the same prefix only where settings order them.
 """
 
@@ -11,6 +11,7 @@ from ipaddress import IPv4Network, IPv6Network
 
 from hubgw.resources.base import Resource
 from hubgw.resources.hub import VirtualHub
+from hubgw.resources.p2s_gateway import P2sVpnGateway
 from hubgw.resources.problem import Path, shown
 from hubgw.resources.report import Report, words
 from hubgw.resources.site import VpnSite
@@ -46,6 +47,9 @@ def check_prefixes(report: Report) -> None:
         )
     for vnet, wan_key in connected_vnets(report):
         wans[wan_key].extend(_spaces(vnet, vnet.properties.address_space.address_prefixes))
+    for gateway in report.inventory.user_gateways:
+        if ends_at := report.of(VirtualHub, gateway.properties.virtual_hub):
+            wans[ends_at.properties.virtual_wan.key].extend(_pools(gateway))
     for wan_key in sorted(wans):
         _sweep(report, wans[wan_key])
 
@@ -62,6 +66,13 @@ def routed_spaces(report: Report) -> dict[str, set[Network]]:
 def _spaces(owner: Resource, prefixes: tuple[Network, ...]) -> Iterator[_Entry]:
     for index, prefix in enumerate(prefixes):
         yield _Entry(prefix, owner, ("properties", "addressSpace", "addressPrefixes", index))
+
+
+def _pools(gateway: P2sVpnGateway) -> Iterator[_Entry]:
+    for index, one in enumerate(gateway.properties.connection_configurations):
+        path = ("properties", "p2SConnectionConfigurations", index, "properties", "vpnClientAddressPool")
+        for position, prefix in enumerate(one.properties.vpn_client_address_pool.address_prefixes):
+            yield _Entry(prefix, gateway, (*path, "addressPrefixes", position))
 
 
 def connected_vnets(report: Report) -> Iterator[tuple[VirtualNetwork, str]]:

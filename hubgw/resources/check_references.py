@@ -8,6 +8,7 @@ from hubgw.resources.connection import VpnConnection, VpnGateway
 from hubgw.resources.hub import VirtualHub
 from hubgw.resources.ids import LINK_SEGMENT, LINK_TYPE, ResourceId, singular
 from hubgw.resources.node import Node
+from hubgw.resources.p2s_gateway import P2sVpnGateway
 from hubgw.resources.problem import STORED, Path, nearest, shown
 from hubgw.resources.report import Report
 from hubgw.resources.settings import Settings
@@ -25,6 +26,9 @@ def references(resource: Resource) -> Iterator[tuple[Path, Ref]]:
     match resource:
         case VirtualHub() | VpnSite():
             yield ("properties", "virtualWan"), resource.properties.virtual_wan
+        case P2sVpnGateway():
+            yield ("properties", "virtualHub"), resource.properties.virtual_hub
+            yield ("properties", "vpnServerConfiguration"), resource.properties.vpn_server_configuration
         case VpnGateway():
             yield ("properties", "virtualHub"), resource.properties.virtual_hub
         case HubVirtualNetworkConnection():
@@ -42,6 +46,8 @@ def references(resource: Resource) -> Iterator[tuple[Path, Ref]]:
         case Node():
             for index, instance in enumerate(resource.properties.gateway_instances):
                 yield ("properties", "gatewayInstances", index, "vpnGateway"), instance.vpn_gateway
+            for index, users in enumerate(resource.properties.user_gateway_instances):
+                yield ("properties", "userGatewayInstances", index, "p2sVpnGateway"), users.user_gateway
             for index, attachment in enumerate(resource.properties.virtual_networks):
                 yield ("properties", "virtualNetworks", index, "virtualNetwork"), attachment.virtual_network
 

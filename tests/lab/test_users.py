@@ -87,9 +87,14 @@ def test_a_user_with_a_certificate_reaches_a_virtual_network(lab: Lab, client: C
     client.load(_CONF.format(gateway=WAN1[0], folder=tmp_path))
     client.load_key(alice.key)
     client.swanctl("--initiate", "--child", "hub", "--timeout", "20")
-    address = wait_for("an address of the pool", lambda: client.node.ip("-4 -o addr show scope global").partition("10.99.0.")[2])
+    address = wait_for(
+        "an address of the pool", lambda: client.node.ip("-4 -o addr show scope global").partition("10.99.0.")[2]
+    )
     vip = f"10.99.0.{address.split('/')[0]}"
-    with capture(lab.isp, "uhub", "host 192.0.2.202 and ip proto 50") as esp, capture(lab.isp, "uhub", "net 10.0.0.0/8") as clear:
+    with (
+        capture(lab.isp, "uhub", "host 192.0.2.202 and ip proto 50") as esp,
+        capture(lab.isp, "uhub", "net 10.0.0.0/8") as clear,
+    ):
         assert pings(client.node, vip, "10.50.0.4")
         assert pings(lab.vnets["vnet1"], "10.50.0.4", vip)
     assert esp.lines and not clear.lines

@@ -1,0 +1,53 @@
+"""Gateways of users: one a hub, each instance hosted once, pools that two instances can share, somebody to believe."""
+
+from hubgw.resources.p2s_gateway import P2sVpnGateway
+from hubgw.resources.problem import shown
+from hubgw.resources.report import Report, seconds, words
+from hubgw.resources.vpn_server import VpnServerConfiguration
+
+_LONGEST = 29
+"""The longest prefix of a pool: each instance has half of it, without its first and last address."""
+
+
+def check_users(report: Report) -> None:
+    """What a p2sVpnGateway and its vpnServerConfiguration need."""
+    for gateway, other in seconds(report.inventory.user_gateways, lambda one: one.properties.virtual_hub.key):
+        message = f"the hub has {words(other)} already"
+        report.add(gateway, ("properties", "virtualHub"), message, shown(gateway.properties.virtual_hub.name))
+    for gateway in report.inventory.user_gateways:
+        _check_pools(report, gateway)
+    for server in report.inventory.servers:
+        _check_roots(report, server)
+    _check_instances(report)
+
+
+def _check_pools(report: Report, gateway: P2sVpnGateway) -> None:
+    for index, one in enumerate(gateway.properties.connection_configurations):
+        for position, prefix in enumerate(one.properties.vpn_client_address_pool.address_prefixes):
+            if prefix.prefixlen > _LONGEST:
+                path = ("properties", "p2SConnectionConfigurations", index, "properties", "vpnClientAddressPool")
+                message = f"each of the gateway's two instances has half of a pool, and it is longer than /{_LONGEST}"
+                report.add(gateway, (*path, "addressPrefixes", position), message, shown(prefix))
+
+
+def _check_roots(report: Report, server: VpnServerConfiguration) -> None:
+    path = ("properties", "vpnClientRootCertificates")
+    if not server.properties.vpn_client_root_certificates:
+        report.add(server, path, "users prove themselves by certificates, and no authority of theirs is named")
+    for index, root in enumerate(server.properties.vpn_client_root_certificates):
+        if report.now and root.certificate.not_after < report.now:
+            report.add(server, (*path, index, "publicCertData"), f"has ended: {root.certificate.subject}")
+
+
+def _check_instances(report: Report) -> None:
+    hosted = [
+        (node, ("properties", "userGatewayInstances", index), instance)
+        for node in report.inventory.nodes
+        for index, instance in enumerate(node.properties.user_gateway_instances)
+    ]
+    for (node, path, instance), _ in seconds(hosted, lambda it: (it[2].user_gateway.key, it[2].instance)):
+        message = f"instance {instance.instance} of p2sVpnGateway {instance.user_gateway.name} is hosted twice"
+        report.add(node, (*path, "instance"), message, shown(instance.instance))
+    for (node, path, instance), (_, _, other) in seconds(hosted, lambda it: it[2].public_address):
+        message = f"instance {other.instance} of p2sVpnGateway {other.user_gateway.name} has this address already"
+        report.add(node, (*path, "publicAddress"), message, shown(instance.public_address))
