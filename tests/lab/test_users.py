@@ -39,15 +39,23 @@ _CONF = """connections {{
     proposals = aes256gcm16-prfsha384-ecp384
     local {{
       auth = pubkey
-      certs = {folder}/user.pem
+      cert {{
+        file = {folder}/user.pem
+      }}
     }}
     remote {{
       auth = pubkey
       id = {gateway}
-      ca {{ file = {folder}/hub.pem }}
+      ca {{
+        file = {folder}/hub.pem
+      }}
     }}
-    children {{ hub {{ remote_ts = 10.50.0.0/24
-        esp_proposals = aes256gcm16-ecp384 }} }}
+    children {{
+      hub {{
+        remote_ts = 10.50.0.0/24
+        esp_proposals = aes256gcm16-ecp384
+      }}
+    }}
   }}
 }}
 """
