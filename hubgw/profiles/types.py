@@ -8,8 +8,8 @@ from typing import Literal
 from hubgw.names import Secret
 
 Authentication = Literal["Certificate", "EapTls", "EapMsChapV2", "Radius"]
-"""How the user proves who they are: IKEv2 public key, EAP-TLS, EAP-MSCHAPv2 with a password that hubgw keeps, or the EAP
-method of a RADIUS server's choice, which is given a user name and a password."""
+"""How the user proves who they are: IKEv2 public key, EAP-TLS, EAP-MSCHAPv2 with a password that hubgw keeps, or the
+EAP method of a RADIUS server's choice, which is given a user name and a password."""
 
 
 @dataclass(frozen=True, slots=True)

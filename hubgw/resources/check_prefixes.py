@@ -1,7 +1,7 @@
 """Prefixes of one virtual WAN that get in each other's way. Different WANs may have the same ones.
 
-A virtual network's, a hub's or a pool's prefix must not overlap another's, nor equal or contain a site's; a site may announce a
-supernet of either (the longer prefix wins), and two sites the same prefix only where settings order them.
+A virtual network's, a hub's or a pool's prefix must not overlap another's, nor equal or contain a site's; a site may
+announce a supernet of either (the longer prefix wins), and two sites the same prefix only where settings order them.
 """
 
 from collections import defaultdict

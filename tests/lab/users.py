@@ -1,0 +1,158 @@
+"""Users' clients: strongSwan configured by hand, each in a node of its own; the gateway of users; an authority."""
+
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.certificates import Pair, make
+from tests.lab.charon import Charon
+from tests.lab.node import Node, connect
+from tests.lab.topology import WAN1, Lab
+from tests.lab.waiting import wait_for
+
+POOL = "10.99.0.0/24"
+
+_SERVER = """
+type: vpnServerConfigurations
+name: users
+location: westeurope
+properties:
+  vpnAuthenticationTypes: [Certificate]
+  vpnClientRootCertificates: [{{name: root, publicCertData: {root}}}]
+"""
+_GATEWAY = """
+type: p2sVpnGateways
+name: p1
+location: westeurope
+properties:
+  virtualHub: hub1
+  vpnServerConfiguration: users
+  p2SConnectionConfigurations: [{{name: all, properties: {{vpnClientAddressPool: {{addressPrefixes: [{pool}]}}}}}}]
+"""
+_CONF = """connections {{
+  hub {{
+    version = 2
+    remote_addrs = {gateway}
+    vips = 0.0.0.0
+    proposals = aes256gcm16-prfsha384-ecp384
+    local {{
+      auth = pubkey
+      {identity}
+      cert {{
+        file = {folder}/user.pem
+      }}
+    }}
+    remote {{
+      auth = pubkey
+      id = {gateway}
+      cacert {{
+        file = {folder}/hub.pem
+      }}
+    }}
+    children {{
+      hub {{
+        remote_ts = {reach}
+        esp_proposals = aes256gcm16-ecp384
+      }}
+    }}
+  }}
+}}
+"""
+# Where a client's charon puts its routes and its virtual address itself, as at home.
+_SETTINGS = "retransmit_tries = 2\n  retransmit_timeout = 2.0"
+
+
+@dataclass
+class Client:
+    """A user's machine; `address` is its own."""
+
+    node: Node
+    charon: Charon
+    address: str
+    folder: Path = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.folder = self.node.directory
+
+    def conf(
+        self, authority: str, user: Pair, *, instance: int = 0, identity: str = "", reach: str = "0.0.0.0/0"
+    ) -> str:
+        """Returns a swanctl.conf, and writes the certificates that it names."""
+        (self.folder / "user.pem").write_text(user.pem)
+        (self.folder / "hub.pem").write_text(authority)
+        return _CONF.format(
+            gateway=WAN1[instance], folder=self.folder, identity=f"id = {identity}" if identity else "", reach=reach
+        )
+
+    def login(self, authority: str, user: Pair, *, instance: int = 0, identity: str = "", seconds: int = 20) -> bool:
+        """Tells whether the gateway takes this user."""
+        self.charon.load(self.conf(authority, user, instance=instance, identity=identity))
+        self.charon.load_key(user.key)
+        done = self.charon.swanctl("--initiate", "--child", "hub", "--timeout", str(seconds), check=False)
+        return done.returncode == 0
+
+    def logout(self, *, force: bool = False) -> None:
+        self.charon.swanctl("--terminate", "--ike", "hub", *(["--force"] if force else []), check=False)
+
+    @property
+    def virtual(self) -> str:
+        """The address that the gateway gave."""
+        found = wait_for(
+            "an address of the pool",
+            lambda: re.findall(r"inet (10\.99\.\d+\.\d+)/32", self.node.ip("-4 -o addr show scope global")),
+        )
+        return str(found[0])
+
+
+def client(lab: Lab, number: int) -> Client:
+    """Makes a client with an uplink of its own: 192.0.2.``4 * number - 2``, as a branch of that number would have."""
+    node = Node(f"cl{number}", lab.isp.directory.parent / f"cl{number}")
+    node.create()
+    address = f"192.0.2.{4 * number - 2}"
+    connect(lab.isp, f"ucl{number}", node, "eth0")
+    lab.isp.ip(f"addr add 192.0.2.{4 * number - 3}/30 dev ucl{number}")
+    node.ip(f"addr add {address}/30 dev eth0")
+    node.ip(f"route add default via 192.0.2.{4 * number - 3}")
+    charon = Charon(node, settings=_SETTINGS)
+    charon.start()
+    return Client(node, charon, address)
+
+
+def root_of_users() -> Pair:
+    """Makes an operator's own authority of users."""
+    return make("O=Example, CN=users", ca=True, now=time.time())
+
+
+def user(root: Pair, name: str) -> Pair:
+    """Makes a certificate of a user, whose address is ``name@example.com``."""
+    return make(f"O=Example, CN={name}", [f"{name}@example.com"], by=root, now=time.time())
+
+
+def server(root: Pair) -> str:
+    """Returns the vpnServerConfiguration that believes an authority."""
+    data = "".join(line for line in root.pem.splitlines() if not line.startswith("---"))
+    return _SERVER.format(root=data)
+
+
+def node_with_users() -> str:
+    """Returns the lab's node, which has both instances of the gateway of users beside those of the branches."""
+    text = (Path(__file__).parent / "resources" / "node.yaml").read_text()
+    instances = "".join(
+        f"    - {{p2sVpnGateway: p1, instance: {number}, publicAddress: {address}, interface: eth0}}\n"
+        for number, address in enumerate(WAN1)
+    )
+    return f"{text.rstrip()}\n  userGatewayInstances:\n{instances}"
+
+
+@contextmanager
+def gateway_of_users(lab: Lab, server: str, pool: str = POOL) -> Iterator[None]:
+    """Configures the gateway of users for the time of the block."""
+    lab.hub.apply_text("---\n".join((server, _GATEWAY.format(pool=pool), node_with_users())))
+    try:
+        yield
+    finally:
+        lab.hub.apply("node.yaml")
+        lab.hub.run("delete", "p2sVpnGateways/p1", "vpnServerConfigurations/users", "--yes")
