@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from hubgw.agent.statuses import Connection
 from hubgw.drivers.netlink.xfrm import KernelSa
 from hubgw.drivers.strongswan.codec import ChildSa, IkeSa
-from hubgw.plan.types import TunnelOf
+from hubgw.plan.types import TunnelOf, UsersOf
 
 CHILD_UP = frozenset({"INSTALLED", "UPDATING", "REKEYING"})
 """States of a child SA in which it carries traffic, in charon's words."""
@@ -53,8 +53,13 @@ class Sas:
     def outlived(self) -> list[KernelSa]:
         """Kernel SAs that a charon before this one made: only the kernel keeps them."""
         # charon tells its start as local time, which the clock may have left behind since.
-        own = {int(spi, 16) for sa in self.ike or () for child in sa.children for spi in (child.spi_in, child.spi_out)}
+        own = self.own
         return [sa for sa in self.kernel if sa.add_time < int(self.started) and sa.spi not in own]
+
+    @property
+    def own(self) -> Set[int]:
+        """The SPIs of the charon that runs."""
+        return {int(spi, 16) for sa in self.ike or () for child in sa.children for spi in (child.spi_in, child.spi_out)}
 
 
 def up_tunnels(tunnels: Iterable[TunnelOf], sas: Sas) -> frozenset[int]:
@@ -73,8 +78,26 @@ def up_tunnels(tunnels: Iterable[TunnelOf], sas: Sas) -> frozenset[int]:
     return frozenset(tunnel.nexthop for tunnel in tunnels if tunnel.name in children or tunnel.nexthop in held)
 
 
-def uncollected(tunnels: Iterable[TunnelOf], sas: Sas) -> tuple[list[KernelSa], set[int]]:
-    """Returns the kernel SAs to delete, and the if_ids whose policies go with them.
+def left_of_users(users: Iterable[UsersOf], sas: Sas) -> tuple[list[KernelSa], set[int]]:
+    """Returns the kernel SAs of users that the charon which runs did not make, and the if_ids of whose policies all are
+    such.
+
+    Its leases are gone with a charon that was killed, so that the next user is given the address of one whose SA would
+    still carry. To be deleted before IKE is opened: until then it has made none.
+    """
+    if sas.ike is None:
+        return [], set()
+    if_ids = {one.if_id for one in users}
+    own = sas.own
+    # One that was made since may be on its way into charon's list.
+    left = [sa for sa in sas.kernel if sa.if_id in if_ids and sa.spi not in own and sa.add_time <= int(sas.started) + 1]
+    return left, {sa.if_id for sa in left} - {sa.if_id for sa in sas.kernel if sa.spi in own}
+
+
+def uncollected(
+    tunnels: Iterable[TunnelOf], sas: Sas, users: Iterable[UsersOf] = ()
+) -> tuple[list[KernelSa], set[int]]:
+    """Returns the kernel SAs to delete, and the if_ids whose policies go with them, without those of `users`.
 
     An SA that outlived its charon goes when its replacement has stood for a while, when nobody came to replace it in
     time, or when its tunnel is wanted no more. SAs of the charon that runs are its own to delete.
@@ -83,8 +106,9 @@ def uncollected(tunnels: Iterable[TunnelOf], sas: Sas) -> tuple[list[KernelSa], 
         return [], set()
     children = sas.children
     wanted = {tunnel.nexthop: tunnel.name for tunnel in tunnels}
+    shared = {one.if_id for one in users}
     doomed, policies = [], set()
-    for sa in sas.outlived:
+    for sa in (sa for sa in sas.outlived if sa.if_id not in shared):
         name = wanted.get(sa.if_id)
         if name is None:
             doomed.append(sa)

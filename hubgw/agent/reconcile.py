@@ -14,13 +14,14 @@ from dataclasses import dataclass, field
 
 from hubgw.agent.desired import Compiler, Desired
 from hubgw.agent.journal import Journal
-from hubgw.agent.live import Sas, states, uncollected, up_tunnels
+from hubgw.agent.live import Sas, left_of_users, states, uncollected, up_tunnels
 from hubgw.agent.revocation import LOADED_WITHIN, revoked_sas
 from hubgw.agent.routing import Routing
 from hubgw.agent.statuses import Connection
 from hubgw.drivers.base import DriverError
 from hubgw.drivers.exabgp.driver import ExabgpDriver
 from hubgw.drivers.netlink.driver import NetlinkDriver
+from hubgw.drivers.netlink.xfrm import KernelSa
 from hubgw.drivers.nftables.driver import NftablesDriver
 from hubgw.drivers.strongswan.driver import StrongswanDriver
 from hubgw.plan.activate import activate
@@ -106,8 +107,9 @@ class Reconciler:
             wanted, state.admitted = self._wanted(desired.plan, up), self.routing.admitted
             state.in_sync = state.in_sync or not state.unreachable
             ops = self._possible(diff(wanted, seen))
+            await self._collect(*left_of_users(desired.plan.users, sas))
             errors = await self._carry_out(ops, up)
-            await self._collect(desired.plan, sas)
+            await self._collect(*uncollected(desired.plan.tunnels, sas, desired.plan.users))
             await self._end_revoked(desired, sas)
             await self._forget_counts(ops)
             self._judge(desired.plan, errors)
@@ -220,8 +222,8 @@ class Reconciler:
         return Sas(ike, kernel, started, time.time())
 
     def _possible(self, ops: Sequence[Op]) -> list[Op]:
-        """Leaves out what cannot be done now: of a driver that is away; to open IKE while charon is; and, until
-        everything was observed once, to delete."""
+        """Leaves out what cannot be done now: of a driver that is away; to open IKE while charon is, or while the
+        kernel may have SAs of another's users; and, until everything was observed once, to delete."""
         away = self.state.unreachable
 
         def possible(op: Op) -> bool:
@@ -229,7 +231,7 @@ class Reconciler:
             if isinstance(op, Delete) and not self.state.in_sync:
                 return False
             opens = isinstance(obj, Element) and obj.set == "ike_open" and not isinstance(op, Delete)
-            return driver_of(op) not in away and not (opens and "strongswan" in away)
+            return driver_of(op) not in away and not (opens and away.keys() & {"strongswan", "netlink"})
 
         return [op for op in ops if possible(op)]
 
@@ -257,8 +259,7 @@ class Reconciler:
                     self.state.unreachable[name] = str(error)
         return errors
 
-    async def _collect(self, plan: Plan, sas: Sas) -> None:
-        doomed, policies = uncollected(plan.tunnels, sas)
+    async def _collect(self, doomed: Sequence[KernelSa], policies: Set[int]) -> None:
         try:
             if doomed:
                 refused = await self._drivers.netlink.delete_states(doomed)

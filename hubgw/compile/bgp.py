@@ -11,6 +11,7 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from hubgw.compile.digest import keyed_digest
 from hubgw.compile.draft import Draft
 from hubgw.compile.scope import HostedHub, Scope
+from hubgw.compile.users import hosted_pools
 from hubgw.compile.vnets import behind
 from hubgw.plan.bgp import PeerOf, RouteTable, StaticRoute
 from hubgw.plan.kernel import Address, Element, Group, Route, Rule, Tunnels, Unreachable
@@ -85,6 +86,7 @@ def _route_table(scope: Scope, hosted: HostedHub, carried: set[str]) -> RouteTab
         own=tuple(sorted(_ipv4(own))),
         statics=(
             *(StaticRoute(prefix, site.id) for site, prefixes in sites for prefix in _ipv4(prefixes)),
+            *(StaticRoute(prefix, hosted.users.gateway.id) for prefix in hosted_pools(hosted) if hosted.users),
             *(
                 StaticRoute(prefix)
                 for route in properties.route_table.routes

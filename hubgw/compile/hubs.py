@@ -27,8 +27,9 @@ def _compile_hub(draft: Draft, hosted: HostedHub) -> None:
         address = hosted.address(instance.instance)
         draft.add(Address(hosted.vrf, IPv4Interface(f"{address}/32")), hub.id)
         draft.add(Element("hub_addresses", (hosted.vrf, str(address))), hub.id)
-    if hosted.instances:
-        smallest = min(tunnel_mtu(instance.underlay_mtu) for instance in hosted.instances)
+    instances = (*hosted.instances, *(hosted.users.instances if hosted.users else ()))
+    if instances:
+        smallest = min(tunnel_mtu(instance.underlay_mtu) for instance in instances)
         draft.add(Element("mss", (hosted.vrf,), str(smallest - IPV4_TCP_HEADERS)), hub.id)
     if not hosted.wan.properties.allow_branch_to_branch_traffic:
         draft.add(Element("no_branch_to_branch", (hosted.vrf,)), hosted.wan.id)

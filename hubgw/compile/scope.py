@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from hubgw.compile.draft import Numbers
 from hubgw.plan.numbers import TABLES, VRF_MARKS
-from hubgw.resources.base import Resource
+from hubgw.resources.base import Prefix, Resource
 from hubgw.resources.connection import VpnConnection, VpnGateway
 from hubgw.resources.hub import VirtualHub
 from hubgw.resources.inventory import Inventory
@@ -39,6 +39,20 @@ class HostedUsers:
     gateway: P2sVpnGateway
     server: VpnServerConfiguration
     instances: tuple[UserGatewayInstance, ...]
+
+    @property
+    def prefixes(self) -> tuple[Prefix, ...]:
+        """The pools, whole."""
+        return tuple(
+            prefix
+            for one in self.gateway.properties.connection_configurations
+            for prefix in one.properties.vpn_client_address_pool.address_prefixes
+        )
+
+    @property
+    def everything(self) -> bool:
+        """Tells whether all that a client sends goes into the tunnel, and may use a default route."""
+        return any(one.properties.enable_internet_security for one in self.gateway.properties.connection_configurations)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """Gateways of users: one interface an instance, its half of the pools routed there, and what answers in charon."""
 
-from ipaddress import IPv4Network
+from collections.abc import Iterable
+from ipaddress import IPv4Network, collapse_addresses
 
 from hubgw.compile.allocate import INSTANCES, users_owner
 from hubgw.compile.credentials import Own, compile_credentials
@@ -12,6 +13,7 @@ from hubgw.plan.ipsec import IkeCertificate, IkePool, IkeServer
 from hubgw.plan.kernel import Element, OnLink, Route, Tunnel
 from hubgw.plan.types import UsersOf
 from hubgw.resources.node import UserGatewayInstance
+from hubgw.resources.translation import routed_prefixes
 
 _DPD_DELAY = 10  # seconds
 
@@ -43,9 +45,10 @@ def _compile_instance(
     alias = f"p2sVpnGateways/{gateway.name} instance {instance.instance}"
     draft.users.append(UsersOf(name, if_id, gateway.id, instance.instance, instance.local_address))
     draft.add(Tunnel(name, if_id, hosted.vrf, mtu, alias), *owners)
-    draft.add(Element("no_default", (name,)), *owners)
+    if not users.everything:
+        draft.add(Element("no_default", (name,)), *owners)
     pools = []
-    for number, prefix in enumerate(_part(users, instance.instance)):
+    for number, prefix in enumerate(parts(users, instance.instance)):
         pool = IkePool(
             f"{name}-{number}", str(prefix), tuple(str(one) for one in gateway.properties.custom_dns_servers)
         )
@@ -64,7 +67,7 @@ def _compile_instance(
             certificate=certificate,
             authorities=tuple(sorted(root.digest for root in roots)),
             pools=tuple(pools),
-            reached=_reached(hosted),
+            reached=_reached(scope, hosted, users),
             proposals=chosen.ike,
             esp_proposals=chosen.esp,
             dpd_delay=_DPD_DELAY,
@@ -73,14 +76,34 @@ def _compile_instance(
     )
 
 
-def _part(users: HostedUsers, instance: int) -> list[IPv4Network]:
+def parts(users: HostedUsers, instance: int) -> list[IPv4Network]:
     """Returns an instance's part of the pools: of each prefix as many addresses as the other's."""
     (configuration,) = users.gateway.properties.connection_configurations
     prefixes = configuration.properties.vpn_client_address_pool.address_prefixes
     return [list(IPv4Network(str(prefix)).subnets())[INSTANCES.index(instance)] for prefix in prefixes]
 
 
-def _reached(hosted: HostedHub) -> tuple[str, ...]:
-    """Returns what a client routes into the tunnel: the virtual networks, and the branches' prefixes."""
-    spaces = (prefix for vnet in hosted.vnets for prefix in vnet.vnet.properties.address_space.address_prefixes)
-    return tuple(sorted(map(str, spaces)))
+def hosted_pools(hosted: HostedHub) -> list[IPv4Network]:
+    """Returns the prefixes of the users that this machine serves; both halves of a pool are one."""
+    users = hosted.users
+    if users is None:
+        return []
+    return _merged(prefix for instance in users.instances for prefix in parts(users, instance.instance))
+
+
+def _reached(scope: Scope, hosted: HostedHub, users: HostedUsers) -> tuple[str, ...]:
+    """Returns what a client routes into the tunnel: all, or the virtual networks, and where branches reach branches
+    their prefixes and other clients too. What BGP teaches is not known here."""
+    if users.everything:
+        return ("0.0.0.0/0",)
+    reached = [prefix for vnet in hosted.vnets for prefix in vnet.vnet.properties.address_space.address_prefixes]
+    reached += [prefix for route in hosted.hub.properties.route_table.routes for prefix in route.address_prefixes]
+    if hosted.wan.properties.allow_branch_to_branch_traffic:
+        for connection in hosted.connections:
+            reached += routed_prefixes(scope.inventory, connection, scope.site_of(connection))
+        reached += users.prefixes
+    return tuple(str(prefix) for prefix in _merged(prefix for prefix in reached if prefix.prefixlen))
+
+
+def _merged(prefixes: Iterable[object]) -> list[IPv4Network]:
+    return list(collapse_addresses(IPv4Network(str(prefix)) for prefix in prefixes))

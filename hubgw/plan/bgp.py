@@ -118,10 +118,11 @@ class PeerOf:
 
 @dataclass(frozen=True, slots=True)
 class StaticRoute:
-    """A prefix that a static site announces by its address space, or, with no site, that the hub's own table has."""
+    """A prefix that a static site announces by its address space, or that users' clients have; or, with no site, that
+    the hub's own table has."""
 
     prefix: IPv4Network
-    site: str = ""  # full id of the vpnSite
+    site: str = ""  # full id of the vpnSite, or of the p2sVpnGateway
 
 
 @dataclass(frozen=True, slots=True)

@@ -262,7 +262,7 @@ PROPERTIES: Final[Mapping[str, Mapping[str, Rule]]] = {
                     {
                         "vpnClientAddressPool": Group({"addressPrefixes": DONE, "ipamPoolPrefixAllocations": LATER}),
                         "routingConfiguration": LATER,
-                        "enableInternetSecurity": Only(False),
+                        "enableInternetSecurity": DONE,
                         "configurationPolicyGroupAssociations": LATER,
                         "previousConfigurationPolicyGroupAssociations": READ_ONLY,
                         "provisioningState": READ_ONLY,

@@ -62,7 +62,7 @@ _CONF = """connections {{
 }}
 """
 # Where a client's charon puts its routes and its virtual address itself, as at home.
-_SETTINGS = "retransmit_tries = 2\n  retransmit_timeout = 2.0"
+CLIENT_SETTINGS = "retransmit_tries = 2\n  retransmit_timeout = 2.0"
 
 
 @dataclass
@@ -116,7 +116,7 @@ def client(lab: Lab, number: int) -> Client:
     lab.isp.ip(f"addr add 192.0.2.{4 * number - 3}/30 dev ucl{number}")
     node.ip(f"addr add {address}/30 dev eth0")
     node.ip(f"route add default via 192.0.2.{4 * number - 3}")
-    charon = Charon(node, settings=_SETTINGS)
+    charon = Charon(node, settings=CLIENT_SETTINGS)
     charon.start()
     return Client(node, charon, address)
 

@@ -7,13 +7,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hubgw.agent.live import ORPHANS_SERVE, REPLACED_AFTER, Sas, states, summary, uncollected, up_tunnels
+from hubgw.agent.live import (
+    ORPHANS_SERVE,
+    REPLACED_AFTER,
+    Sas,
+    left_of_users,
+    states,
+    summary,
+    uncollected,
+    up_tunnels,
+)
 from hubgw.agent.observed import narrowed
 from hubgw.agent.statuses import Connection
 from hubgw.drivers.netlink.xfrm import KernelSa
 from hubgw.drivers.strongswan.codec import IkeSa
 from hubgw.plan.numbers import IF_IDS
-from hubgw.plan.types import TunnelOf
+from hubgw.plan.types import TunnelOf, UsersOf
 from tests.fakes.drivers import child_sa, ike_sa, kernel_sa
 
 START = 10_000.0
@@ -164,3 +173,22 @@ def test_of_a_policy_based_tunnel_what_is_missing_or_narrower_is_told() -> None:
         "the branch narrowed the traffic selectors to 10.60.5.0/24 === 10.1.0.0/24; set the branch to what the hub "
         "has, 10.60.0.0/16 === 10.1.0.0/24"
     )
+
+
+USERS = (UsersOf("hgt1", A, "p1", 0, "198.51.100.10"),)
+
+
+def test_sas_of_users_that_outlived_their_charon_go_before_anybody_logs_in() -> None:
+    young = [kernel_sa("hgt1", 902, int(START))]  # in the second of charon's start: nobody could log in yet
+    assert left_of_users(USERS, sas([], [*OLD, *young])) == ([*OLD, *young], {A})
+    assert uncollected((), sas([], OLD, ORPHANS_SERVE), USERS) == ([], set())
+    assert left_of_users(USERS, sas(None, OLD)) == ([], set())
+    assert left_of_users((), sas([], OLD)) == ([], set())
+
+
+def test_sas_of_users_of_the_charon_that_runs_stay_with_their_policies() -> None:
+    own = up("hgt1")
+    held = [kernel_sa("hgt1", int(own.children[0].spi_in, 16), int(START) + 5)]
+    coming = kernel_sa("hgt1", 903, int(START) + 9)
+    assert left_of_users(USERS, sas([own], [*held, coming])) == ([], set())
+    assert left_of_users(USERS, sas([own], [*held, *OLD])) == (OLD, set())

@@ -1,0 +1,84 @@
+"""What a user's client reaches, and with which address: as a branch does, and never as somebody else."""
+
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from tests.certificates import Pair
+from tests.lab.reach import Listener, answer_to, marked_packet, pings, send_raw
+from tests.lab.topology import Lab
+from tests.lab.users import Client, client, gateway_of_users, root_of_users, server, user
+from tests.lab.waiting import wait_for
+
+_WAN = "type: virtualWans\nname: wan1\nlocation: westeurope\nproperties: {allowBranchToBranchTraffic: %s}\n"
+
+
+@pytest.fixture(scope="module")
+def root() -> Pair:
+    return root_of_users()
+
+
+@pytest.fixture(scope="module")
+def clients(running_lab: Lab, root: Pair) -> Iterator[list[Client]]:
+    """Two clients, each logged in at an instance of its own."""
+    made = [client(running_lab, number) for number in (53, 54)]
+    with gateway_of_users(running_lab, server(root)):
+        authority = running_lab.hub.run("pki", "ca").stdout
+        for instance, one in enumerate(made):
+            assert one.login(authority, user(root, f"user{instance}"), instance=instance)
+        yield made
+    for one in made:
+        one.node.destroy()
+
+
+def test_clients_reach_branches_and_each_other_while_branches_may(lab: Lab, clients: list[Client]) -> None:
+    first, second = clients
+    branch = lab.branches["br1"]
+
+    def each_way() -> list[bool]:
+        return [
+            pings(first.node, first.virtual, branch.lan, count=1),
+            pings(branch.node, branch.lan, second.virtual, count=1),
+            pings(first.node, first.virtual, second.virtual, count=1),
+        ]
+
+    assert each_way() == [True] * 3
+    try:
+        lab.hub.apply_text(_WAN % "false")
+        assert each_way() == [False] * 3
+        assert "Packet filtered" in answer_to(first.node, first.virtual, branch.lan)
+        assert pings(first.node, first.virtual, "10.50.0.4"), "a virtual network is no branch"
+    finally:
+        lab.hub.apply_text(_WAN % "true")
+
+
+def test_a_client_sends_with_its_own_address_alone(lab: Lab, clients: list[Client]) -> None:
+    first, second = clients
+    vnet1 = lab.vnets["vnet1"]
+    before = _refused(lab)
+    # Its own policies keep a client from it; whoever spoofs has others.
+    policy = "src 0.0.0.0/0 dst 10.50.0.0/24 dir out"
+    first.node.ip(f"xfrm policy update {policy} {_template(first)}")
+    listeners = {marker: Listener(vnet1, marker) for marker in ("of-another", "of-nobody", "its-own")}
+    sources = {"of-another": second.virtual, "of-nobody": "203.0.113.77", "its-own": first.virtual}
+    for marker, source in sources.items():
+        send_raw(first.node, marked_packet(source, "10.50.0.4", marker), "10.50.0.4")
+    wait_for("its own packets come", lambda: listeners["its-own"].heard() == 5)
+    heard = {marker: listener.stop() for marker, listener in listeners.items()}
+    first.node.ip(f"xfrm policy delete {policy}")
+    assert heard == {"of-another": 0, "of-nobody": 0, "its-own": 5}
+    assert _refused(lab) - before == 10
+
+
+def _template(one: Client) -> str:
+    states = one.node.ip("xfrm state list nokeys")
+    out = re.search(rf"^src {re.escape(one.address)} dst (\S+)\n\tproto esp spi \S+ reqid (\d+)", states, re.MULTILINE)
+    assert out, states
+    return f"tmpl src {one.address} dst {out[1]} proto esp reqid {out[2]} mode tunnel"
+
+
+def _refused(lab: Lab) -> int:
+    """Counts what the kernel dropped of packets that came through an SA that is not for them."""
+    counters = dict(line.split() for line in lab.hub.node.run("cat", "/proc/net/xfrm_stat").stdout.splitlines())
+    return int(counters["XfrmInTmplMismatch"]) + int(counters["XfrmInNoPols"])
