@@ -13,7 +13,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--sites", type=int, default=1000, help="sites of the hub, two tunnels each (%(default)s)")
     parser.add_argument("--rounds", type=int, default=3, help="how often; the medians are shown (%(default)s)")
-    parser.add_argument("--only", default="abcd", help="rows to measure, of abcdef (%(default)s)")
+    parser.add_argument("--only", default="abcdg", help="rows to measure, of abcdefg (%(default)s)")
     parser.add_argument("--out", type=Path, default=Path("build"), help="where bench.json goes (%(default)s)")
     parser.add_argument("--keep", action="store_true", help="keep what bench.json has of other rows")
     parser.add_argument("--profile", action="store_true", help="profile rows a, b, e and f whatever they take")
@@ -22,14 +22,17 @@ def main() -> int:
     where = table.machine()
     print(where, file=sys.stderr)
     rows = pure.rows(args.sites, args.rounds) if "c" in args.only else []
-    if set("abd") & set(args.only):
+    if set("abdg") & set(args.only):
         if _has_the_kernel():
             # Imported here: row c runs where there is no lab.
-            from bench import kernel  # noqa: PLC0415
+            from bench import kernel, logins  # noqa: PLC0415
 
-            rows += kernel.rows(args.sites, args.rounds, args.out.resolve(), args.only, profile=args.profile)
+            if set("abd") & set(args.only):
+                rows += kernel.rows(args.sites, args.rounds, args.out.resolve(), args.only, profile=args.profile)
+            if "g" in args.only:
+                rows += logins.rows(args.rounds)
         else:
-            print("rows a, b and d need the lab's kernel, as root: make bench", file=sys.stderr)
+            print("rows a, b, d and g need the lab's kernel, as root: make bench", file=sys.stderr)
     if set("ef") & set(args.only):
         rows += _bgp_rows(args.rounds, args.out, args.only, profile=args.profile)
     rows.sort(key=lambda row: row.row)

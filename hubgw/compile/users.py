@@ -96,7 +96,9 @@ def _reached(scope: Scope, hosted: HostedHub, users: HostedUsers) -> tuple[str, 
     their prefixes and other clients too. What BGP teaches is not known here."""
     if users.everything:
         return ("0.0.0.0/0",)
-    reached = [prefix for vnet in hosted.vnets for prefix in vnet.vnet.properties.address_space.address_prefixes]
+    # The hub says from its own addresses what is too big, and what is closed.
+    reached = [hosted.hub.properties.address_prefix]
+    reached += [prefix for vnet in hosted.vnets for prefix in vnet.vnet.properties.address_space.address_prefixes]
     reached += [prefix for route in hosted.hub.properties.route_table.routes for prefix in route.address_prefixes]
     if hosted.wan.properties.allow_branch_to_branch_traffic:
         for connection in hosted.connections:
