@@ -19,6 +19,7 @@ COPY packaging/close-ike.nft /usr/share/hubgw/
 COPY packaging/charon.conf /etc/strongswan.d/hubgw.conf
 COPY packaging/hubgw /usr/local/bin/
 COPY packaging/container/etc/ /etc/
+COPY config-templates /usr/share/hubgw/source/config-templates
 COPY hubgw /usr/share/hubgw/source/hubgw
 # The BGP speakers run it under uids of their own.
 RUN /opt/hubgw/bin/python -m compileall -q /usr/share/hubgw/source \

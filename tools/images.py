@@ -21,6 +21,7 @@ INPUTS = (
     "requirements.lock",
     "packaging",
     "containerlab/images",
+    "config-templates",
     "hubgw",
 )
 

@@ -16,8 +16,8 @@ apt-get install -y -q --no-install-recommends systemd $(sed 's/#.*//' "$repo/pac
 getent group hubgw >/dev/null || groupadd --system hubgw
 install -d -m 700 /var/lib/hubgw
 install -d "$share/source"
-rm -rf "$share/source/hubgw"
-cp -r "$repo/hubgw" "$share/source/"
+rm -rf "$share/source/hubgw" "$share/source/config-templates"
+cp -r "$repo/hubgw" "$repo/config-templates" "$share/source/"
 install -m 644 "$repo/packaging/packages.txt" "$repo/packaging/close-ike.nft" "$share/"
 
 [ -x /opt/hubgw/bin/python ] || python3 -m venv --system-site-packages /opt/hubgw

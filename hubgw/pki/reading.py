@@ -147,7 +147,7 @@ def revocation_list_of(der: bytes) -> RevocationList:
 
 def key_id(key: Secret) -> str:
     """Returns the SHA-1 of a private key's public one. Raises Unreadable."""
-    return _key_id(_private(key).public_key())
+    return _key_id(private_key(key).public_key())
 
 
 def normalised(key: Secret) -> Secret:
@@ -156,10 +156,11 @@ def normalised(key: Secret) -> Secret:
     Raises:
         Unreadable: see `key_id`.
     """
-    return Secret(_private(key).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode())
+    return Secret(private_key(key).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode())
 
 
-def _private(key: Secret) -> RSAPrivateKey | EllipticCurvePrivateKey:
+def private_key(key: Secret) -> RSAPrivateKey | EllipticCurvePrivateKey:
+    """Returns a private key of PEM. Raises Unreadable."""
     try:
         private = load_pem_private_key(key.reveal().encode(), None)
     except TypeError:

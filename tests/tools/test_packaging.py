@@ -7,7 +7,7 @@ from types import ModuleType
 
 import pytest
 
-from tools import packages
+from tools import images, packages
 
 REPO = Path(__file__).resolve().parents[2]
 
@@ -76,3 +76,12 @@ def test_what_a_runtime_dependency_asks_for_is_kept() -> None:
     assert list(runtime_lock.blocks(runtime_lock.runtime(pyproject, lock))) == ["a-one", "b", "c"]
     with pytest.raises(SystemExit, match="lacks gone"):
         runtime_lock.runtime('[project]\ndependencies = ["gone"]\n', lock)
+
+
+@pytest.mark.parametrize("file", ["Dockerfile", ".dockerignore", "vagrant/provision.sh", "pyproject.toml"])
+def test_the_templates_come_with_the_source(file: str) -> None:
+    assert "config-templates" in (REPO / file).read_text(encoding="utf-8")
+
+
+def test_a_change_of_a_template_makes_the_images_anew() -> None:
+    assert {"hubgw", "config-templates"} <= set(images.INPUTS)
