@@ -18,6 +18,7 @@ import vici
 
 from bench.table import Row
 from tests.certificates import Pair, make
+from tests.lab.alone import alone
 from tests.lab.charon import Charon
 from tests.lab.node import Node, connect
 from tests.lab.topology import WAN1, Lab, build
@@ -102,6 +103,10 @@ _CLIENT = """  c{number} {{
 """
 
 
+_Times = tuple[float, float]
+"""Seconds of logins in turn, and at once."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Loader:
     """One client with many connections."""
@@ -144,34 +149,41 @@ def rows(rounds: int) -> list[Row]:
     """Measures logins at both, in turn and at once, `rounds` times each."""
     directory = Path(tempfile.mkdtemp(prefix="hubgw-bench-"))
     directory.chmod(0o711)
-    lab = build(directory)
-    root = root_of_users()
-    one = user(root, "somebody")
-    try:
-        lab.hub.start_agent()
-        lab.hub.apply("wan1.yaml", "wan2.yaml", "node.yaml")
-        lab.hub.wait_connected()
-        with _loader(lab) as loader, _by_hand(lab, root) as authority, gateway_of_users(lab, server(root)):
-            places = {"hubgw": (WAN1[0], lab.hub.run("pki", "ca").stdout), "by hand": (_HAND, authority)}
-            taken: dict[str, list[tuple[float, float]]] = {name: [] for name in places}
-            for _ in range(rounds):
-                for name, (gateway, believed) in places.items():
-                    loader.load(gateway, believed, one)
-                    taken[name].append((loader.in_turn(), loader.at_once()))
-                    print(f"{name}: {taken[name][-1]}", file=sys.stderr)
-    finally:
-        lab.hub.end_supervision()
-        for node in lab.nodes:
-            node.destroy()
-        shutil.rmtree(directory)
+    with alone():
+        lab = build(directory)
+        try:
+            ours, theirs = _measured(lab, rounds)
+        finally:
+            lab.hub.end_supervision()
+            for node in lab.nodes:
+                node.destroy()
+            shutil.rmtree(directory)
     return [
-        _row("one after the other", IN_TURN, [times[0] for times in taken["hubgw"]], [t[0] for t in taken["by hand"]]),
-        _row(f"{AT_ONCE} at once", AT_ONCE, [times[1] for times in taken["hubgw"]], [t[1] for t in taken["by hand"]]),
+        _row(f"{IN_TURN} logins by certificate, one after the other", ours, theirs, 0),
+        _row(f"{AT_ONCE} logins by certificate, at once", ours, theirs, 1),
     ]
 
 
-def _row(how: str, count: int, ours: list[float], theirs: list[float]) -> Row:
-    return Row("g", f"{count} logins by certificate, {how}", median(ours), median(theirs), 1 / GOAL)
+def _measured(lab: Lab, rounds: int) -> tuple[list[_Times], list[_Times]]:
+    root = root_of_users()
+    one = user(root, "somebody")
+    lab.hub.start_agent()
+    lab.hub.apply("wan1.yaml", "wan2.yaml", "node.yaml")
+    lab.hub.wait_connected()
+    ours: list[_Times] = []
+    theirs: list[_Times] = []
+    with _loader(lab) as loader, _by_hand(lab, root) as authority, gateway_of_users(lab, server(root)):
+        places = ((ours, WAN1[0], lab.hub.run("pki", "ca").stdout), (theirs, _HAND, authority))
+        for _ in range(rounds):
+            for times, gateway, believed in places:
+                loader.load(gateway, believed, one)
+                times.append((loader.in_turn(), loader.at_once()))
+        print(f"logins: ours {ours}, by hand {theirs}", file=sys.stderr)
+    return ours, theirs
+
+
+def _row(work: str, ours: list[_Times], theirs: list[_Times], which: int) -> Row:
+    return Row("g", work, median(one[which] for one in ours), median(one[which] for one in theirs), 1 / GOAL)
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """The lab is built once a run and shared by all cases; a case that fails shows what every node had."""
 
-import fcntl
 import os
 import shutil
 import tempfile
@@ -9,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.lab.alone import alone
 from tests.lab.bgp_topology import BgpLab, add_bgp_branches
 from tests.lab.interop import Device, add_devices
 from tests.lab.node import Node
 from tests.lab.topology import Lab, build
 
-_LOCK = Path("/run/hubgw-lab.lock")
 _SHOWN = 4_000  # characters of each log
 
 _COMMANDS = (
@@ -44,9 +43,7 @@ def bare_lab() -> Iterator[Lab]:
     """The network with every charon up and the agent not started yet."""
     directory = Path(tempfile.mkdtemp(prefix="hubgw-lab-"))
     directory.chmod(0o711)  # BGP speakers run below it, each under a uid of its own
-    # One lab in a VM at a time: namespaces have fixed names, and what a killed run left is cleared.
-    with _LOCK.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with alone():
         lab = build(directory)
         yield lab
         lab.hub.end_supervision()
