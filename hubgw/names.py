@@ -25,6 +25,10 @@ TUNNEL_PREFIX: Final = "hgt"
 PORT_PREFIX: Final = "hgn"
 
 
+USER_PREFIX: Final = "hgu"
+"""What the ids of users' passwords in charon begin with."""
+
+
 def is_ours(name: str) -> bool:
     """Tells whether an interface or IKE connection of this name belongs to hubgw.
 

@@ -89,7 +89,7 @@ class Dialler:
             await self._dial(down, sas, now)
             await self._renewal.round(tunnels, sas, now)
             users = {one.name for one in state.desired.plan.users}
-            await self._clean_up([sa for sa in sas if sa.connection not in users], names, now)
+            await self._clean_up([sa for sa in sas if sa.connection.partition("-")[0] not in users], names, now)
         except DriverError as error:
             self._journal.record("charon.lost", level=logging.WARNING, reason=error)
 

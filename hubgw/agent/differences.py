@@ -6,7 +6,15 @@ from typing import Final
 from hubgw.agent.references import words
 
 _UNSAID: Final = frozenset(
-    {"sharedKey", "bgpPassword", "privateKey", "certificate", "certificateAuthorities", "revocationLists"}
+    {
+        "sharedKey",
+        "bgpPassword",
+        "privateKey",
+        "password",
+        "certificate",
+        "certificateAuthorities",
+        "revocationLists",
+    }
 )
 """Secrets, and PEM, which nobody reads."""
 

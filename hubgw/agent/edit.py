@@ -12,7 +12,15 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from hubgw.agent.differences import differences
-from hubgw.agent.references import is_node, is_settings, is_vpn_connection, parent_of, references_of, words
+from hubgw.agent.references import (
+    is_node,
+    is_settings,
+    is_vpn_connection,
+    is_vpn_user,
+    parent_of,
+    references_of,
+    words,
+)
 from hubgw.agent.service import Refusal, Refused
 from hubgw.agent.statuses import Json
 
@@ -158,6 +166,9 @@ def _with_keys(old: Json | None, new: Json, make_key: Callable[[], str]) -> Json
         for name in names:
             new = _with(new, name, str(same[name]) if same.get(name) else None)
         return new
+    if is_vpn_user(str(new["id"])):
+        kept = _properties(old).get("password") if old else None
+        return _with(new, "password", str(kept) if kept else None)
     if not is_vpn_connection(str(new["id"])):
         return new
     before = shared_keys(old) if old else {}

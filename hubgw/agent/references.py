@@ -51,6 +51,11 @@ def is_vpn_connection(resource_id: str) -> bool:
     return words(resource_id).lower().startswith("vpnconnections/")
 
 
+def is_vpn_user(resource_id: str) -> bool:
+    """Tells whether an id is that of hubgw's own `vpnUsers`, which holds a password."""
+    return words(resource_id).lower().startswith("vpnusers/")
+
+
 def references_of(body: Mapping[str, object]) -> set[str]:
     """The keys that a resource refers to, each with those of its parents; itself and its own parts are none."""
     own = str(body.get("id", "")).lower()

@@ -45,7 +45,7 @@ def compile_plan(
         compile_hubs(draft, scope)
         compile_vnets(draft, scope)
         compile_sites(draft, scope, secret_key, Where(scope, addresses), own)
-        compile_users(draft, scope, own)
+        compile_users(draft, scope, secret_key, own)
         compile_bgp(draft, scope, secret_key)
     return Plan(
         tuple(draft.objects.values()),

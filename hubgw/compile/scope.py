@@ -15,6 +15,7 @@ from hubgw.resources.p2s_gateway import P2sVpnGateway
 from hubgw.resources.site import VpnSite
 from hubgw.resources.vnet import HubVirtualNetworkConnection, VirtualNetwork
 from hubgw.resources.vpn_server import VpnServerConfiguration
+from hubgw.resources.vpn_user import VpnUser
 from hubgw.resources.wan import VirtualWan
 
 R = TypeVar("R", bound=Resource)
@@ -34,11 +35,12 @@ class HostedVnet:
 
 @dataclass(frozen=True, slots=True)
 class HostedUsers:
-    """A gateway of users with the instances that this machine hosts."""
+    """A gateway of users with the instances that this machine hosts, and those who have a password for it."""
 
     gateway: P2sVpnGateway
     server: VpnServerConfiguration
     instances: tuple[UserGatewayInstance, ...]
+    passwords: tuple[VpnUser, ...] = ()
 
     @property
     def prefixes(self) -> tuple[Prefix, ...]:
@@ -152,4 +154,4 @@ def _hosted_users(inventory: Inventory, node: Node, hub: VirtualHub) -> HostedUs
     every = (one for one in node.properties.user_gateway_instances if one.user_gateway.key == gateway.key)
     instances = tuple(sorted(every, key=lambda instance: instance.instance))
     server = of_type(inventory, VpnServerConfiguration, gateway.properties.vpn_server_configuration.key)
-    return HostedUsers(gateway, server, instances) if instances else None
+    return HostedUsers(gateway, server, instances, inventory.users_of(server.key)) if instances else None

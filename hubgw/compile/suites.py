@@ -72,6 +72,17 @@ _GROUP: Final = {
     "PFS2": "modp1024",
 }
 
+# Whatever a client's own choice is: Windows and Apple's devices have one proposal, which a profile sets or the user has
+# typed in; Android's and strongSwan's offer many. Each group is here, as Windows rekeys IKE with modp2048 at first.
+_USERS: Final = "ecp384-x25519-ecp256-modp2048"
+_IKE_USERS: Final[_Proposals] = (
+    f"aes256gcm16-prfsha384-ecp384-x25519-{_HYBRID}",
+    f"aes256gcm16-prfsha384-prfsha256-{_USERS}",
+    f"aes256-sha384-sha256-{_USERS}",
+    f"aes128gcm16-prfsha384-prfsha256-{_USERS}",
+    f"aes128-sha384-sha256-{_USERS}",
+)
+
 _GROUPS: Final = ("modp", "ecp", "x25519")
 """What the tokens of DH groups begin with."""
 
@@ -124,6 +135,18 @@ def suites(version: int, policy: IpsecPolicy | None, *, legacy: bool, initiates:
     else:
         return Suites(ike, esp, _LONGER_THAN_THE_BRANCH, 0, rekeys=False)
     return Suites(ike, esp, DEFAULT_LIFE_TIME, 0)
+
+
+def suites_of_users(policy: IpsecPolicy | None) -> Suites:
+    """Returns a policy's suite alone, or all that users' clients may have of their own accord, with PFS and without.
+
+    The hub rekeys nothing: Windows behind a NAT refuses a rekey of the hub's. A policy's bounds of a child SA hold all
+    the same, and are the client's to forestall.
+    """
+    if policy is not None:
+        size = policy.sa_data_size_kilobytes * _KIB
+        return Suites((_ike(2, policy),), (_esp(policy),), policy.sa_life_time_seconds, size, rekeys=False)
+    return Suites(_IKE_USERS, (f"aes256gcm16-{_PFS}-{_HYBRID}", *_ESP), _LONGER_THAN_THE_BRANCH, 0, rekeys=False)
 
 
 def _ike(version: int, policy: IpsecPolicy) -> str:

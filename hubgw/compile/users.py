@@ -1,28 +1,38 @@
 """Gateways of users: one interface an instance, its half of the pools routed there, and what answers in charon."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Network, collapse_addresses
+from typing import Final
 
 from hubgw.compile.allocate import INSTANCES, users_owner
 from hubgw.compile.credentials import Own, compile_credentials
+from hubgw.compile.digest import keyed_digest
 from hubgw.compile.draft import Draft
 from hubgw.compile.mtu import tunnel_mtu
 from hubgw.compile.scope import HostedHub, HostedUsers, Scope
-from hubgw.compile.suites import suites
-from hubgw.plan.ipsec import IkeCertificate, IkePool, IkeServer
+from hubgw.compile.suites import suites_of_users
+from hubgw.names import USER_PREFIX
+from hubgw.plan.ipsec import IkeCertificate, IkePool, IkeServer, IkeUser
 from hubgw.plan.kernel import Element, OnLink, Route, Tunnel
 from hubgw.plan.types import UsersOf
 from hubgw.resources.node import UserGatewayInstance
+from hubgw.resources.settings import ConcurrentSessions
 from hubgw.resources.translation import routed_prefixes
+from hubgw.resources.vpn_user import VpnUser
 
 _DPD_DELAY = 10  # seconds
 
+# charon's default, `no`, is not among them: a second device that says INITIAL_CONTACT would end the first.
+_UNIQUE: Final[Mapping[ConcurrentSessions, str]] = {"both": "never", "replace": "replace", "keep-first": "keep"}
 
-def compile_users(draft: Draft, scope: Scope, own: Own) -> None:
+
+def compile_users(draft: Draft, scope: Scope, secret_key: bytes, own: Own) -> None:
     """Writes the gateway of users of each hosted hub that has one."""
     for hosted in scope.hubs:
         if hosted.users and (credentials := own.get(hosted.users.gateway.key)):
             proof = compile_credentials(draft, credentials, hosted.users.gateway.id)
+            for user in hosted.users.passwords:
+                draft.add(_password(user, secret_key), user.id)
             for instance in hosted.users.instances:
                 _compile_instance(draft, scope, hosted, hosted.users, instance=instance, certificate=proof.certificate)
 
@@ -39,8 +49,7 @@ def _compile_instance(
     gateway, server = users.gateway, users.server.properties
     name, if_id = scope.numbers.tunnel(users_owner(gateway, instance.instance))
     owners = (gateway.id,)
-    policy = next(iter(server.vpn_client_ipsec_policies), None)
-    chosen = suites(2, policy, legacy=False, initiates=False)
+    chosen = suites_of_users(next(iter(server.vpn_client_ipsec_policies), None))
     mtu = tunnel_mtu(instance.underlay_mtu, chosen.esp)
     alias = f"p2sVpnGateways/{gateway.name} instance {instance.instance}"
     draft.users.append(UsersOf(name, if_id, gateway.id, instance.instance, instance.local_address))
@@ -50,7 +59,7 @@ def _compile_instance(
     pools = []
     for number, prefix in enumerate(parts(users, instance.instance)):
         pool = IkePool(
-            f"{name}-{number}", str(prefix), tuple(str(one) for one in gateway.properties.custom_dns_servers)
+            f"{name}-pool{number}", str(prefix), tuple(str(one) for one in gateway.properties.custom_dns_servers)
         )
         pools.append(pool.name)
         draft.add(pool, *owners)
@@ -58,22 +67,43 @@ def _compile_instance(
     roots = [root.certificate for root in server.vpn_client_root_certificates]
     for root in roots:
         draft.add(IkeCertificate(root.digest, root.subject, root.der), users.server.id)
-    draft.add(
-        IkeServer(
-            name=name,
+    for suffix, eap in _ways(users):
+        by_password = eap == "mschapv2"
+        server_of_users = IkeServer(
+            name=f"{name}{suffix}",
             if_id=if_id,
             local_address=instance.local_address,
             local_id=str(instance.public_address),
             certificate=certificate,
-            authorities=tuple(sorted(root.digest for root in roots)),
+            authorities=() if by_password else tuple(sorted(root.digest for root in roots)),
             pools=tuple(pools),
             reached=_reached(scope, hosted, users),
             proposals=chosen.ike,
             esp_proposals=chosen.esp,
             dpd_delay=_DPD_DELAY,
-        ),
-        *owners,
-    )
+            child_life_time=chosen.life_time,
+            child_life_bytes=chosen.life_bytes,
+            eap=eap,
+            unique=_UNIQUE[scope.inventory.concurrent_sessions(gateway.key)],
+        )
+        draft.add(server_of_users, *owners)
+
+
+def _password(user: VpnUser, secret_key: bytes) -> IkeUser:
+    password = user.properties.password
+    if password is None:
+        raise ValueError(f"{user.id}: no password; validation should have refused it")
+    return IkeUser(f"{USER_PREFIX}-{keyed_digest(secret_key, user.user_name, password)}", user.user_name, password)
+
+
+def _ways(users: HostedUsers) -> list[tuple[str, str]]:
+    """Returns the connections of an instance: what its name ends in, and its EAP method, empty for public keys.
+
+    Who wants EAP is led past public keys by charon, but not from one method to another: there is one.
+    """
+    by_certificate = "Certificate" in users.server.properties.vpn_authentication_types
+    eap = "mschapv2" if users.passwords else "tls"
+    return [*([("", "")] if by_certificate else []), ("-eap", eap)]
 
 
 def parts(users: HostedUsers, instance: int) -> list[IPv4Network]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from ipaddress import IPv4Network
 from itertools import groupby
 
-from hubgw.plan.ipsec import IkeCertificate, IkeConnection, IkeKey, IkePool, IkeSecret, IkeServer
+from hubgw.plan.ipsec import IkeCertificate, IkeConnection, IkeKey, IkePool, IkeSecret, IkeServer, IkeUser
 from hubgw.plan.kernel import (
     Address,
     Classifier,
@@ -46,6 +46,7 @@ _MAKE: dict[type, int] = {
     # A table that has no route yet is no end: the packet would go on to the next rule.
     Rule: 31,
     IkeSecret: 33,
+    IkeUser: 33,
     IkeKey: 33,
     IkeCertificate: 33,
     IkePool: 33,
@@ -74,6 +75,7 @@ _BREAK: dict[type, int] = {
     Tunnel: 45,
     Vrf: 47,
     IkeSecret: 48,
+    IkeUser: 48,
     IkeKey: 48,
     IkeCertificate: 48,
     IkePool: 48,
@@ -126,7 +128,7 @@ def driver_of(op: Op) -> str:
     match target(op):
         case Ruleset() | Element():
             return "nftables"
-        case IkeConnection() | IkeServer() | IkePool() | IkeSecret() | IkeKey() | IkeCertificate():
+        case IkeConnection() | IkeServer() | IkePool() | IkeSecret() | IkeUser() | IkeKey() | IkeCertificate():
             return "strongswan"
         case Speaker() | Neighbor():
             return "exabgp"

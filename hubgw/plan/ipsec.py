@@ -23,6 +23,19 @@ class IkeSecret:
         return ("IkeSecret", self.id)
 
 
+@dataclass(frozen=True, slots=True)
+class IkeUser:
+    """A user's password. `id` changes with the name and the password, which charon never gives back."""
+
+    id: str
+    name: str = field(compare=False)
+    secret: Secret = field(compare=False)
+
+    @property
+    def key(self) -> Key:
+        return ("IkeUser", self.id)
+
+
 Selectors = tuple[tuple[str, str], ...]
 """Pairs of prefixes, the hub's side and the branch's: what the child SAs of a tunnel carry, one SA a pair."""
 
@@ -123,8 +136,10 @@ class IkePool:
 
 @dataclass(frozen=True, slots=True)
 class IkeServer:
-    """What answers users at a gateway instance: whoever has a certificate by one of the `authorities` is given an
-    address of the `pools`, and reaches the prefixes that are `reached`. All of them share one interface."""
+    """What answers users at a gateway instance: whoever has a certificate by one of the `authorities`, or proves
+    himself by the EAP method (`tls`, `mschapv2`), is given an address of the `pools`, and reaches the prefixes that are
+    `reached`. All of them share one interface. `unique` is charon's word for several devices of one user: never (all
+    are let in), replace (the newest is), keep (the first is)."""
 
     name: str
     if_id: int
@@ -137,6 +152,10 @@ class IkeServer:
     proposals: tuple[str, ...]
     esp_proposals: tuple[str, ...]
     dpd_delay: int  # seconds
+    child_life_time: int  # seconds
+    child_life_bytes: int = 0  # 0: any number
+    eap: str = ""
+    unique: str = "never"
 
     @property
     def key(self) -> Key:

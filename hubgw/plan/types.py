@@ -15,6 +15,7 @@ from hubgw.plan.ipsec import (
     IkePool,
     IkeSecret,
     IkeServer,
+    IkeUser,
     Selectors,
     child_names,
 )
@@ -51,6 +52,7 @@ Object = (
     | Ruleset
     | Element
     | IkeSecret
+    | IkeUser
     | IkeKey
     | IkeCertificate
     | IkeConnection

@@ -5,7 +5,7 @@ from dataclasses import fields
 from typing import Any, assert_never
 
 from hubgw.plan.diff import target
-from hubgw.plan.ipsec import SA_TERMS, IkeCertificate, IkeConnection, IkeKey, IkePool, IkeSecret, IkeServer
+from hubgw.plan.ipsec import SA_TERMS, IkeCertificate, IkeConnection, IkeKey, IkePool, IkeSecret, IkeServer, IkeUser
 from hubgw.plan.kernel import (
     Address,
     Classifier,
@@ -99,6 +99,8 @@ def name(obj: Object) -> str:
         case IkeSecret(id_, owners):
             # charon tells the ids of the keys that it has, and no owners.
             return f"preshared key {id_} of {' and '.join(owners)}" if owners else f"preshared key {id_}"
+        case IkeUser(id_, user):
+            return f"password {id_} of {user}" if user else f"password {id_}"
         case IkeKey(id_):
             return f"private key {id_}"
         case IkeCertificate(digest, subject, revokes=revokes):

@@ -5,6 +5,7 @@ from typing import Final
 
 from hubgw.pki.reading import Certificate, key_id, read_certificates, read_revocation_lists, signed_by
 from hubgw.resources.connection import VpnGateway
+from hubgw.resources.p2s_gateway import P2sVpnGateway
 from hubgw.resources.problem import STORED, Path, shown
 from hubgw.resources.report import Report, words
 from hubgw.resources.settings import Settings, SettingsProperties
@@ -25,6 +26,9 @@ def check_certificates(report: Report) -> None:
     for settings in report.inventory.settings:
         if isinstance(report.inventory.get(settings.properties.resource), VpnGateway):
             _check_gateway(report, settings)
+        elif isinstance(report.inventory.get(settings.properties.resource), P2sVpnGateway):
+            for field in sorted(_said(settings)):
+                report.add(settings, ("properties", field), "is nothing that a p2sVpnGateway has")
         else:
             _check_branch(report, settings)
     for use in used(report):
@@ -36,7 +40,7 @@ def check_certificates(report: Report) -> None:
 
 def _said(settings: Settings) -> set[str]:
     said: dict[str, object] = settings.properties.model_dump(by_alias=True, exclude_none=True)
-    return set(said) - {"resource"}
+    return set(said) - {"resource", "concurrentSessions"}
 
 
 def _check_branch(report: Report, settings: Settings) -> None:

@@ -2,11 +2,15 @@
 
 from collections.abc import Iterable, Iterator
 
+from hubgw.resources.base import Resource
 from hubgw.resources.connection import VpnConnection
 from hubgw.resources.ipsec import GCM, LEGACY, IpsecPolicy
 from hubgw.resources.problem import Path, shown
 from hubgw.resources.report import Report, seconds, words
 from hubgw.resources.uses import Use, used
+from hubgw.resources.vpn_server import VpnServerConfiguration
+
+_OF_CLIENTS: Path = ("properties", "vpnClientIpsecPolicies", 0)
 
 
 def check_ipsec(report: Report) -> None:
@@ -14,6 +18,10 @@ def check_ipsec(report: Report) -> None:
     for connection in report.inventory.connections:
         for path, policy in _policies(connection):
             _check_combined(report, connection, path, policy)
+    for server in report.inventory.servers:
+        for policy in server.properties.vpn_client_ipsec_policies:
+            _check_combined(report, server, _OF_CLIENTS, policy)
+            _check_modern(report, server, policy)
     for use in _once(use for use in used(report) if not report.inventory.legacy(use.link.key)):
         _check_legacy(report, use)
     for use in _once(use for use in used(report) if use.terms.version == 1):
@@ -37,12 +45,19 @@ def _policies(connection: VpnConnection) -> Iterator[tuple[Path, IpsecPolicy]]:
             yield ("properties", "vpnLinkConnections", index, "properties", "ipsecPolicies", 0), policy
 
 
-def _check_combined(report: Report, connection: VpnConnection, path: Path, policy: IpsecPolicy) -> None:
+def _check_combined(report: Report, resource: Resource, path: Path, policy: IpsecPolicy) -> None:
     encryption, integrity = policy.ipsec_encryption, policy.ipsec_integrity
     if encryption != integrity and (encryption.startswith(GCM) or integrity.startswith(GCM)):
         message = f"GCM encrypts and authenticates in one, and ipsecEncryption is {encryption}"
         hint = f"write {encryption if encryption.startswith(GCM) else integrity} for both, or GCM for neither"
-        report.add(connection, (*path, "ipsecIntegrity"), message, shown(integrity), hint)
+        report.add(resource, (*path, "ipsecIntegrity"), message, shown(integrity), hint)
+
+
+def _check_modern(report: Report, server: VpnServerConfiguration, policy: IpsecPolicy) -> None:
+    for field, value in policy.model_dump(by_alias=True).items():
+        if value in LEGACY:
+            message = "a legacy algorithm, and each platform of users' clients can do better"
+            report.add(server, (*_OF_CLIENTS, field), message, shown(value))
 
 
 def _check_legacy(report: Report, use: Use) -> None:

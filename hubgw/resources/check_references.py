@@ -14,6 +14,7 @@ from hubgw.resources.report import Report
 from hubgw.resources.settings import Settings
 from hubgw.resources.site import VpnSite
 from hubgw.resources.vnet import HubVirtualNetworkConnection
+from hubgw.resources.vpn_user import VpnUser
 
 HINTS: Final = 20
 """The nearest name is looked for so often: a thousand times among a thousand names takes seconds."""
@@ -28,6 +29,8 @@ def references(resource: Resource) -> Iterator[tuple[Path, Ref]]:
             yield ("properties", "virtualWan"), resource.properties.virtual_wan
         case P2sVpnGateway():
             yield ("properties", "virtualHub"), resource.properties.virtual_hub
+            yield ("properties", "vpnServerConfiguration"), resource.properties.vpn_server_configuration
+        case VpnUser():
             yield ("properties", "vpnServerConfiguration"), resource.properties.vpn_server_configuration
         case VpnGateway():
             yield ("properties", "virtualHub"), resource.properties.virtual_hub

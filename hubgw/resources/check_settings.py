@@ -4,6 +4,7 @@ from typing import Final
 
 from hubgw.resources.connection import VpnConnection
 from hubgw.resources.ids import LINK_SEGMENT
+from hubgw.resources.p2s_gateway import P2sVpnGateway
 from hubgw.resources.problem import shown
 from hubgw.resources.report import Report, seconds, words
 from hubgw.resources.settings import Settings
@@ -32,6 +33,9 @@ def check_settings(report: Report) -> None:
         elif LINK_SEGMENT in settings.properties.resource.key and settings.properties.priority is not None:
             message = "a priority belongs to a vpnSite, and the settings extend one of its links"
             report.add(settings, ("properties", "priority"), message, shown(settings.properties.priority))
+        if settings.properties.concurrent_sessions and not isinstance(target, P2sVpnGateway | None):
+            message, said = "is what a p2sVpnGateway has", shown(settings.properties.concurrent_sessions)
+            report.add(settings, ("properties", "concurrentSessions"), message, said, "extend the p2sVpnGateway")
         _check_bgp(report, settings)
 
 

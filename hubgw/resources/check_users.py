@@ -32,7 +32,8 @@ def _check_pools(report: Report, gateway: P2sVpnGateway) -> None:
 
 def _check_roots(report: Report, server: VpnServerConfiguration) -> None:
     path = ("properties", "vpnClientRootCertificates")
-    if not server.properties.vpn_client_root_certificates:
+    by_certificate = "Certificate" in server.properties.vpn_authentication_types
+    if by_certificate and not server.properties.vpn_client_root_certificates:
         report.add(server, path, "users prove themselves by certificates, and no authority of theirs is named")
     for index, root in enumerate(server.properties.vpn_client_root_certificates):
         if report.now and root.certificate.not_after < report.now:

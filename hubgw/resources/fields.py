@@ -276,6 +276,12 @@ PROPERTIES: Final[Mapping[str, Mapping[str, Rule]]] = {
         "vpnClientConnectionHealth": READ_ONLY,
         "provisioningState": READ_ONLY,
     },
+    "vpnUsers": {
+        "vpnServerConfiguration": DONE,
+        "userName": DONE,
+        "password": DONE,
+        "provisioningState": READ_ONLY,
+    },
     "nodes": {
         "gatewayInstances": Group({"vpnGateway": DONE, **_INSTANCE}),
         "userGatewayInstances": Group({"p2sVpnGateway": DONE, **_INSTANCE}),
@@ -307,6 +313,7 @@ PROPERTIES: Final[Mapping[str, Mapping[str, Rule]]] = {
         "bgpHoldTime": DONE,
         "bgpPassive": DONE,
         "maximumPrefixes": DONE,
+        "concurrentSessions": DONE,
         "provisioningState": READ_ONLY,
     },
 }

@@ -24,6 +24,7 @@ TYPES: Final = (
     "vpnSites",
     "nodes",
     "settings",
+    "vpnUsers",
 )
 """Types of documents, children as ``parentType/childType``."""
 
@@ -34,7 +35,7 @@ LINK_SEGMENT: Final = "/vpnsitelinks/"
 CONNECTION_TYPE: Final = "vpnGateways/vpnConnections"
 NAT_RULE_TYPE: Final = "vpnGateways/natRules"
 LINK_CONNECTION_TYPE: Final = "vpnGateways/vpnConnections/vpnLinkConnections"
-OWN_TYPES: Final = frozenset({"nodes", "settings"})
+OWN_TYPES: Final = frozenset({"nodes", "settings", "vpnUsers"})
 
 _CANONICAL: Final = {name.lower(): name for name in (*TYPES, LINK_TYPE, LINK_CONNECTION_TYPE)}
 _SHORT: Final = {name.rpartition("/")[2].lower(): name for name in TYPES}
@@ -46,7 +47,7 @@ _HEAD_LENGTH: Final = 6  # /subscriptions/S/resourceGroups/G/providers/P
 
 
 def provider_of(type_: str) -> str:
-    """Returns the provider of a canonical type: hubgw's own for nodes and settings, else Azure's."""
+    """Returns the provider of a canonical type: hubgw's own for those that Azure does not have, else Azure's."""
     return OWN if type_ in OWN_TYPES else AZURE
 
 

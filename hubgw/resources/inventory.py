@@ -12,10 +12,11 @@ from hubgw.resources.ids import LINK_SEGMENT
 from hubgw.resources.nat import NatRule
 from hubgw.resources.node import Node
 from hubgw.resources.p2s_gateway import P2sVpnGateway
-from hubgw.resources.settings import Settings, SettingsProperties
+from hubgw.resources.settings import ConcurrentSessions, Settings, SettingsProperties
 from hubgw.resources.site import Link, VpnSite
 from hubgw.resources.vnet import HubVirtualNetworkConnection, VirtualNetwork
 from hubgw.resources.vpn_server import VpnServerConfiguration
+from hubgw.resources.vpn_user import VpnUser
 from hubgw.resources.wan import VirtualWan
 
 R = TypeVar("R", bound=Resource)
@@ -36,6 +37,7 @@ class Inventory:
     nat_rules: tuple[NatRule, ...]
     user_gateways: tuple[P2sVpnGateway, ...]
     servers: tuple[VpnServerConfiguration, ...]
+    vpn_users: tuple[VpnUser, ...]
     nodes: tuple[Node, ...]
     settings: tuple[Settings, ...]
     settings_by_resource: Mapping[str, Settings]
@@ -61,6 +63,7 @@ class Inventory:
             nat_rules=every(NatRule),
             user_gateways=every(P2sVpnGateway),
             servers=every(VpnServerConfiguration),
+            vpn_users=every(VpnUser),
             nodes=every(Node),
             settings=settings,
             settings_by_resource=MappingProxyType({one.properties.resource.key: one for one in settings}),
@@ -69,6 +72,10 @@ class Inventory:
     def get(self, ref: Ref | str) -> Resource | None:
         """Returns the resource of a reference or key."""
         return self.by_key.get(ref if isinstance(ref, str) else ref.key)
+
+    def users_of(self, server_key: str) -> tuple[VpnUser, ...]:
+        """Returns those who have a password for the gateways of a vpnServerConfiguration."""
+        return tuple(one for one in self.vpn_users if one.properties.vpn_server_configuration.key == server_key)
 
     def priority(self, site: VpnSite) -> int | None:
         """Returns the order among sites that announce one prefix (lower is preferred), where settings give one."""
@@ -82,6 +89,11 @@ class Inventory:
     def mobike(self, link_key: str) -> bool:
         """Tells whether the branch may move its end of an SA to another address: its settings say so, or the site's."""
         return any(said.mobike for said in self._said(link_key, "mobike"))
+
+    def concurrent_sessions(self, gateway_key: str) -> ConcurrentSessions:
+        """Returns what becomes of a user's sessions at a gateway when there is another of his."""
+        settings = self.settings_by_resource.get(gateway_key)
+        return (settings and settings.properties.concurrent_sessions) or "both"
 
     def identity(self, link: Link) -> str:
         """Returns the branch's IKE identity on a link: its address, or else its name, where settings give none.

@@ -21,6 +21,7 @@ from hubgw.resources.settings import Settings
 from hubgw.resources.site import VpnSite
 from hubgw.resources.vnet import HubVirtualNetworkConnection, VirtualNetwork
 from hubgw.resources.vpn_server import VpnServerConfiguration
+from hubgw.resources.vpn_user import VpnUser
 from hubgw.resources.wan import VirtualWan
 
 CLASSES: Final[Mapping[str, type[Resource]]] = {
@@ -38,6 +39,7 @@ CLASSES: Final[Mapping[str, type[Resource]]] = {
         VpnSite,
         Node,
         Settings,
+        VpnUser,
     )
 }
 

@@ -15,6 +15,9 @@ _ADDRESS_LIKE: Final = re.compile(r"[0-9.]+|.*:.*", re.ASCII | re.DOTALL)
 _EXPECTED: Final = "expected an IKE identity: an IP address, a host name, user@host or a subject like CN=branch1"
 
 
+ConcurrentSessions = Literal["both", "replace", "keep-first"]
+
+
 def _identity(text: str) -> str:
     if "=" in text:
         if (subject := distinguished(text)) is None:
@@ -39,7 +42,8 @@ class SettingsProperties(Model):
     `remote_identity` is the branch's IKE identity (its link's address, or else its name, where absent); of two sites
     that announce one prefix, that of the lower `priority` is preferred; `legacy_algorithms` lets IKE offer and accept
     SHA-1, 3DES and DH groups of 1024 bits; `mobike` (RFC 4555) lets the branch move its SAs to another address.
-    `bgp_hold_time` is in seconds."""
+    `bgp_hold_time` is in seconds. `concurrent_sessions` is what becomes of a p2sVpnGateway's user on a second device:
+    both stay, the newest replaces the other, or the first is kept and the second refused."""
 
     resource: ExtendedRef
     remote_identity: Annotated[str, AfterValidator(_identity)] | None = None
@@ -56,6 +60,7 @@ class SettingsProperties(Model):
     bgp_hold_time: Annotated[int, Field(ge=3, le=65535)] | None = None
     bgp_passive: bool | None = None
     maximum_prefixes: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    concurrent_sessions: ConcurrentSessions | None = None
 
 
 class Settings(Resource):

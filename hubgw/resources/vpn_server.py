@@ -42,9 +42,30 @@ class RootCertificate(Model):
         return certificate_of(_der(self.public_cert_data))
 
 
+def _by_ike(protocol: str) -> str:
+    if protocol != "IkeV2":
+        raise fault("is not IKEv2, and users' tunnels are IKEv2 alone", "write IkeV2")
+    return protocol
+
+
+def _implemented(authentication: str) -> str:
+    if authentication == "AAD":
+        hint = "write Certificate, or vpnUsers for passwords"
+        raise fault("tokens of Azure Active Directory go over OpenVPN alone, and users' tunnels are IKEv2", hint)
+    if authentication == "Radius":
+        raise fault("not implemented yet", "write Certificate, or vpnUsers for passwords")
+    return authentication
+
+
+_Protocol = Annotated[Literal["IkeV2", "OpenVPN"], AfterValidator(_by_ike)]
+_Authentication = Annotated[Literal["Certificate", "Radius", "AAD"], AfterValidator(_implemented)]
+
+
 class VpnServerConfigurationProperties(Model):
-    vpn_protocols: Annotated[tuple[Literal["IkeV2"], ...], Lenient, NotEmpty] = ("IkeV2",)
-    vpn_authentication_types: Annotated[tuple[Literal["Certificate"], ...], Lenient, NotEmpty]
+    """`vpn_authentication_types` are Azure's; vpnUsers that refer to the configuration add EAP-MSCHAPv2 to them."""
+
+    vpn_protocols: Annotated[tuple[_Protocol, ...], Lenient, NotEmpty] = ("IkeV2",)
+    vpn_authentication_types: Annotated[tuple[_Authentication, ...], Lenient] = ()
     vpn_client_root_certificates: Annotated[tuple[RootCertificate, ...], Lenient] = ()
     vpn_client_ipsec_policies: IpsecPolicies = ()
 

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from types import MappingProxyType
 from typing import Any, Final
 
-from hubgw.names import is_ours
+from hubgw.names import USER_PREFIX, is_ours
 from hubgw.plan.ipsec import (
     SA_TERMS,
     IkeCertificate,
@@ -225,13 +225,19 @@ def from_ledger(entry: Mapping[str, Any]) -> IkeConnection:
 
 def connection_names(message: Message) -> set[str]:
     """Returns the names of get-conns that are ours."""
-    return {name for name in map(_text, message.get("conns", ())) if is_ours(name)}
+    return {name for name in map(_text, message.get("conns", ())) if _is_connection(name)}
+
+
+def _is_connection(name: str) -> bool:
+    """Tells whether a connection is ours: a gateway of users has several, ``hgt<number>-<what>``."""
+    return is_ours(name.partition("-")[0])
 
 
 def secrets(message: Message) -> Iterator[str]:
-    """Yields the ids of get-shared that are ours: ``hgt<number>-<digest>``."""
+    """Yields the ids of get-shared that are ours: ``hgt<number>-<digest>``, of passwords ``hgu-<digest>``."""
     for id_ in map(_text, message.get("keys", ())):
-        if is_ours(id_.partition("-")[0]) and "-" in id_:
+        whose, dash, _ = id_.partition("-")
+        if dash and (is_ours(whose) or whose == USER_PREFIX):
             yield id_
 
 
@@ -254,7 +260,7 @@ def ike_sas(messages: Iterable[Message]) -> Iterator[IkeSa]:
     """Yields the IKE SAs of list-sas that are of our connections, or half open and of none yet (`connection` empty)."""
     for message in messages:
         for name, sa in message.items():
-            if is_ours(name) or name == _UNNAMED:
+            if _is_connection(name) or name == _UNNAMED:
                 yield IkeSa(
                     connection="" if name == _UNNAMED else name,
                     uniqueid=_number(sa.get("uniqueid")),

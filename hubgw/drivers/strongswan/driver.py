@@ -13,10 +13,18 @@ from hubgw.drivers.strongswan.held import Held
 from hubgw.drivers.strongswan.inbox import Missed
 from hubgw.drivers.strongswan.ledger import Fresh, Ledger
 from hubgw.drivers.strongswan.peers import Peers
-from hubgw.drivers.strongswan.users import Users, encode_pool, encode_server, pool_names
-from hubgw.names import Secret
+from hubgw.drivers.strongswan.users import (
+    Users,
+    encode_pool,
+    encode_server,
+    encode_user,
+    other_proof,
+    pool_names,
+    strangers,
+)
+from hubgw.names import USER_PREFIX, Secret
 from hubgw.pki.reading import Certificate
-from hubgw.plan.ipsec import IkeCertificate, IkeConnection, IkeKey, IkePool, IkeSecret, IkeServer
+from hubgw.plan.ipsec import IkeCertificate, IkeConnection, IkeKey, IkePool, IkeSecret, IkeServer, IkeUser
 from hubgw.plan.types import Create, Delete, Object, Op, OpError, Update
 
 _EVENTS = ["ike-updown", "child-updown", "ike-rekey", "child-rekey"]
@@ -178,7 +186,7 @@ class StrongswanDriver:
         if names - known.keys():
             self._read_back(session, names - known.keys())
         found: list[Object] = [known[name] for name in sorted(names & known.keys())]
-        found += [IkeSecret(id_, (), Secret("")) for id_ in codec.secrets(session.get_shared())]
+        found += map(_seen_secret, codec.secrets(session.get_shared()))
         found += users.values()
         found += self._observe_credentials(session)
         self._ledger.save()
@@ -199,7 +207,7 @@ class StrongswanDriver:
         """Ours is what is wanted, and what this charon was given: an id tells nobody whose it is."""
         ours = dict(self._ledger.credentials)
         for obj in self._credentials:
-            if not isinstance(obj, IkeSecret):
+            if isinstance(obj, IkeKey | IkeCertificate):
                 ours[str(obj.key[1])] = _kind(obj)
         if not ours:
             self._held = Held()
@@ -252,10 +260,20 @@ class StrongswanDriver:
                 self._ledger.put_users(op.new)
             elif isinstance(op.new, IkeKey | IkeCertificate):
                 self._ledger.put_credential(_kind(op.new), str(op.new.key[1]))
+        if any(isinstance(op, Delete) and isinstance(op.old, IkeUser) for op in ops):
+            self._end_strangers(session)
         if any(isinstance(op, Delete) and isinstance(op.old, IkeCertificate) for op in ops):
             self._clear(session, {id_ for op in ops if isinstance(op, Delete) for id_ in op.old.key[1:]})
         self._ledger.save()
         return errors
+
+    def _end_strangers(self, session: Session) -> None:
+        """Ends what users are in whose password is gone; who has another password now stays."""
+        known = {obj.name.lower() for obj in self._credentials if isinstance(obj, IkeUser)}
+        servers = (obj for obj in self._ledger.users.values() if isinstance(obj, IkeServer))
+        by_password = {server.name for server in servers if server.eap == "mschapv2"}
+        gone = list(strangers(session.list_sas(), by_password, known))
+        session.refusals([("terminate", {"ike-id": one, "force": "yes", "timeout": _LATER}) for one in gone])
 
     def _clear(self, session: Session, gone: Set[object]) -> None:
         """Rids charon of certificates, which it unloads in no other way than with all keys and secrets; what is wanted
@@ -275,13 +293,17 @@ class StrongswanDriver:
             self._peers.forget(time.time())
 
 
-_Credential = IkeSecret | IkeKey | IkeCertificate
+_Credential = IkeSecret | IkeUser | IkeKey | IkeCertificate
 
 
 def _kind(obj: IkeKey | IkeCertificate) -> str:
     if isinstance(obj, IkeKey):
         return "key"
     return "revocation list" if obj.revokes else "certificate"
+
+
+def _seen_secret(id_: str) -> Object:
+    return IkeUser(id_, "", Secret("")) if id_.startswith(USER_PREFIX) else IkeSecret(id_, (), Secret(""))
 
 
 def _seen(kind: str, id_: str) -> Object:
@@ -312,11 +334,16 @@ def _requests(op: Op, certificates: codec.Certificates, methods: Set[str]) -> li
             return [("load-pool", encode_pool(pool))]
         case Delete(IkePool(name)):
             return [("unload-pool", {"name": name})]
-        case Create(IkeServer() as server) | Update(_, IkeServer() as server):
+        case Create(IkeServer() as server):
             return [("load-conn", encode_server(server, certificates, methods))]
+        case Update(IkeServer() as old_server, IkeServer() as server):
+            ends = [_end(server.name)] if other_proof(old_server, server) else []
+            return [("load-conn", encode_server(server, certificates, methods)), *ends]
+        case Create(IkeUser() as user):
+            return [("load-shared", encode_user(user))]
         case Delete(IkeConnection(name) | IkeServer(name)):
             return [("unload-conn", {"name": name}), _end(name)]
-        case Delete(IkeSecret(id_)):
+        case Delete(IkeSecret(id_) | IkeUser(id_)):
             return [("unload-shared", {"id": id_})]
         case _:
             raise TypeError(f"strongswan: {op} is not charon's to carry out")

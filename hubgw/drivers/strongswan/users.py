@@ -1,12 +1,12 @@
 """What answers users, and their address pools <-> VICI messages, without I/O."""
 
-from collections.abc import Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import asdict
 from typing import Any
 
 from hubgw.drivers.strongswan.codec import REPLAY_WINDOW, Certificates, offered
 from hubgw.names import is_ours
-from hubgw.plan.ipsec import IkePool, IkeServer
+from hubgw.plan.ipsec import IkePool, IkeServer, IkeUser
 
 Users = IkeServer | IkePool
 
@@ -21,17 +21,13 @@ def encode_server(server: IkeServer, certificates: Certificates, methods: Set[st
             "remote_addrs": ["%any"],
             "fragmentation": "yes",
             "proposals": offered(server.proposals, methods),
-            "unique": "never",
+            "unique": server.unique,
             "dpd_delay": str(server.dpd_delay),
             "rekey_time": "0",
             "send_cert": "always",
             "pools": list(server.pools),
             "local": {"auth": "pubkey", "id": server.local_id, "certs": [certificates[server.certificate].der]},
-            "remote": {
-                "auth": "pubkey",
-                "id": "%any",
-                "cacerts": [certificates[one].der for one in server.authorities],
-            },
+            "remote": _remote(server, certificates),
             "children": {
                 server.name: {
                     "local_ts": list(server.reached),
@@ -40,6 +36,9 @@ def encode_server(server: IkeServer, certificates: Certificates, methods: Set[st
                     "if_id_out": str(server.if_id),
                     "esp_proposals": offered(server.esp_proposals, methods),
                     "rekey_time": "0",
+                    "life_time": str(server.child_life_time),
+                    "rekey_bytes": "0",
+                    "life_bytes": str(server.child_life_bytes),
                     "replay_window": str(REPLAY_WINDOW),
                     "copy_dscp": "out",
                     "start_action": "none",
@@ -51,6 +50,42 @@ def encode_server(server: IkeServer, certificates: Certificates, methods: Set[st
     }
 
 
+def _remote(server: IkeServer, certificates: Certificates) -> dict[str, object]:
+    authorities = [certificates[one].der for one in server.authorities]
+    # A name in place of %any would keep charon from asking for the EAP identity, which the methods need.
+    method = {"auth": f"eap-{server.eap}", "eap_id": "%any"} if server.eap else {"auth": "pubkey"}
+    return {"id": "%any", **method, **({"cacerts": authorities} if authorities else {})}
+
+
+def encode_user(user: IkeUser) -> dict[str, object]:
+    """Returns what load-shared takes."""
+    return {"id": user.id, "type": "EAP", "data": user.secret.reveal(), "owners": [user.name]}
+
+
+def other_proof(old: IkeServer, new: IkeServer) -> bool:
+    """Tells whether who is in by the old may be nobody to the new: another method, or an authority no longer believed;
+    or whether an SA of the old is of no use, since it ends elsewhere."""
+
+    def ends(one: IkeServer) -> tuple[object, ...]:
+        return one.eap, one.if_id, one.local_address, one.local_id
+
+    return ends(old) != ends(new) or not set(old.authorities) <= set(new.authorities)
+
+
+def strangers(messages: Iterable[Mapping[str, Any]], connections: Set[str], known: Set[str]) -> Iterator[str]:
+    """Yields the unique ids of list-sas whose user, of connections by password, is not among the `known` (lower case).
+
+    The name is that of the password: charon takes it from MSCHAPv2, whatever else the client calls itself. But a client
+    may give a pattern there, by which charon finds the password of somebody; so who is not known by name is not known.
+    """
+    for message in messages:
+        for name, sa in message.items():
+            if name in connections:
+                identity: bytes = sa.get("remote-eap-id") or sa.get("remote-id") or b""
+                if identity.decode(errors="replace").lower().rpartition("\\")[2] not in known:
+                    yield sa["uniqueid"].decode()
+
+
 def encode_pool(pool: IkePool) -> dict[str, object]:
     """Returns what load-pool takes."""
     dns = {"dns": list(pool.dns_servers)} if pool.dns_servers else {}
@@ -58,7 +93,7 @@ def encode_pool(pool: IkePool) -> dict[str, object]:
 
 
 def pool_names(message: Mapping[str, Any]) -> set[str]:
-    """Returns the names of get-pools that are ours: ``hgt<number>-<number>``."""
+    """Returns the names of get-pools that are ours: ``hgt<number>-pool<number>``."""
     return {name for name in message if is_ours(name.partition("-")[0]) and "-" in name}
 
 

@@ -66,6 +66,20 @@ def test_a_random_key_has_32_letters_and_digits() -> None:
     assert all(len(key) == 32 and key.isalnum() and key.isascii() for key in keys)
 
 
+def test_a_password_left_out_keeps_the_stored_one_and_is_never_said() -> None:
+    def user(**properties: object) -> tuple[str, Json]:
+        return made("vpnUsers/alice", {"vpnServerConfiguration": ref("vpnServerConfigurations/s"), **properties})
+
+    stored: Resources = dict([user(password="example-password-1")])
+    kept = apply_(stored, dict([user(userName="al")]), prune=False, make_key=the_key)
+    assert dict(kept.puts) == dict([user(userName="al", password="example-password-1")])
+    assert kept.changes == ("vpnUsers/alice: userName: none -> al",)
+    changed = apply_(stored, dict([user(password="example-password-2")]), prune=False)
+    assert changed.changes == ("vpnUsers/alice: password: changed",)
+    # None is made: it would be shown to nobody.
+    assert dict(apply_({}, dict([user()]), prune=False, make_key=the_key).puts) == dict([user()])
+
+
 def test_a_key_left_out_keeps_the_stored_one() -> None:
     edit = apply_(STORED, dict([connection(routingWeight=3)]), prune=False, make_key=the_key)
     (body,) = edit.puts.values()

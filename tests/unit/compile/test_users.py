@@ -1,103 +1,111 @@
-"""A gateway of users: what is routed to each instance, what clients reach, what BGP announces of them."""
+"""A gateway of users: who is let in by what, into which pools."""
 
-from ipaddress import IPv4Network
+import time
 from typing import Any
+
+import pytest
 
 from hubgw.agent.desired import numbered
 from hubgw.compile.allocate import owners
 from hubgw.compile.plan import compile_plan
-from hubgw.names import Secret
+from hubgw.pki.authority import issue, new_authority, new_key, request
 from hubgw.pki.reading import Credentials
-from hubgw.plan.bgp import StaticRoute
-from hubgw.plan.ipsec import IkePool, IkeServer
-from hubgw.plan.kernel import Element, OnLink, Route
+from hubgw.plan.ipsec import IkeServer, IkeUser
 from hubgw.plan.types import Plan
-from tests.certificates import make
-from tests.unit.compile.worlds import document, inventory_of
+from hubgw.resources.base import Resource
+from hubgw.resources.inventory import Inventory
+from hubgw.resources.parse import parse
 
-_ROOT = make("O=Example, CN=users", ca=True)
-_SERVER = make("O=hubgw, CN=p1", ["198.51.100.10"], by=_ROOT)
-_OWN = Credentials(_SERVER.pem, Secret(_SERVER.key), (), ())
+ROOT = new_authority("users", time.time())
 
 
-def _plan(*, branch_to_branch: bool = True, everything: bool = False, instances: tuple[int, ...] = (0, 1)) -> Plan:
-    data = "".join(line for line in _ROOT.pem.splitlines() if not line.startswith("---"))
-    pool = {"vpnClientAddressPool": {"addressPrefixes": ["10.99.0.0/24"]}, "enableInternetSecurity": everything}
-    hosted: list[dict[str, Any]] = [
-        {"p2sVpnGateway": "p1", "instance": one, "publicAddress": f"198.51.100.1{one}", "interface": "eth0"}
-        for one in instances
+def resource(type_: str, name: str, **properties: Any) -> Resource:
+    located = {"location": "westeurope"} if type_ == "virtualHubs" else {}
+    parsed = parse({"type": type_, "name": name, "properties": properties, **located})
+    assert parsed.resource is not None, parsed.findings
+    return parsed.resource
+
+
+def server(*types: str, **more: Any) -> Resource:
+    data = "".join(line for line in ROOT.certificate.splitlines() if not line.startswith("---"))
+    roots = [{"name": "root", "publicCertData": data}] if types else []
+    return resource(
+        "vpnServerConfigurations", "s", vpnAuthenticationTypes=[*types], vpnClientRootCertificates=roots, **more
+    )
+
+
+def user(name: str, number: int = 1) -> Resource:
+    return resource("vpnUsers", name, vpnServerConfiguration="s", password=f"example-password-{number}")
+
+
+def plan_of(*resources: Resource) -> Plan:
+    configurations = [{"name": "all", "properties": {"vpnClientAddressPool": {"addressPrefixes": ["10.99.0.0/24"]}}}]
+    instance = {"p2sVpnGateway": "p1", "instance": 0, "publicAddress": "198.51.100.10", "interface": "eth0"}
+    every = [
+        resource("virtualWans", "wan1"),
+        resource("virtualHubs", "hub1", virtualWan="wan1", addressPrefix="10.100.0.0/24"),
+        resource("nodes", "node1", userGatewayInstances=[instance]),
+        *resources,
     ]
-    documents = [
-        document("virtualWans", "wan1", allowBranchToBranchTraffic=branch_to_branch),
-        document("virtualHubs", "hub1", "here", virtualWan="wan1", addressPrefix="10.100.0.0/24"),
-        document("vpnGateways", "gw1", "here", virtualHub="hub1"),
-        document("virtualNetworks", "vnet1", "here", addressSpace={"addressPrefixes": ["10.50.0.0/24"]}),
-        document("hubVirtualNetworkConnections", "hub1/vnet1", remoteVirtualNetwork="vnet1"),
-        document(
-            "vpnSites",
-            "branch1",
-            virtualWan="wan1",
-            addressSpace={"addressPrefixes": ["10.1.0.0/24"]},
-            vpnSiteLinks=[{"name": "link1", "properties": {"ipAddress": "192.0.2.2"}}],
-        ),
-        document("vpnConnections", "gw1/branch1", remoteVpnSite="branch1", sharedKey="example-key-of-branch-1"),
-        document(
-            "vpnServerConfigurations",
-            "users",
-            vpnAuthenticationTypes=["Certificate"],
-            vpnClientRootCertificates=[{"name": "root", "publicCertData": data}],
-        ),
-        document(
-            "p2sVpnGateways",
-            "p1",
-            virtualHub="hub1",
-            vpnServerConfiguration="users",
-            p2SConnectionConfigurations=[{"name": "all", "properties": pool}],
-        ),
-        document(
-            "nodes",
-            "node1",
-            userGatewayInstances=hosted,
-            virtualNetworks=[{"virtualNetwork": "vnet1", "interface": "eth1", "address": "10.50.0.1/24"}],
-        ),
-    ]
-    inventory = inventory_of(documents)
-    own = {inventory.user_gateways[0].key: _OWN}
-    return compile_plan(inventory, inventory.nodes[0], numbered(owners(inventory), {}), "digest", b"key", own=own)
+    if not any(one.type == "p2sVpnGateways" for one in every):
+        properties = {"virtualHub": "hub1", "vpnServerConfiguration": "s"}
+        every.append(resource("p2sVpnGateways", "p1", **properties, p2SConnectionConfigurations=configurations))
+    inventory = Inventory.of(every)
+    hubs, key = new_authority("hub", time.time()), new_key()
+    mine = issue(hubs, request(key, "p1"), "p1", ["198.51.100.10"], now=time.time(), days=10)
+    own = {inventory.user_gateways[0].key: Credentials(mine, key, (hubs.certificate,), ())}
+    return compile_plan(inventory, inventory.nodes[0], numbered(owners(inventory), {}), "digest", b"test", own=own)
 
 
-def _servers(plan: Plan) -> list[IkeServer]:
-    return sorted((obj for obj in plan.objects if isinstance(obj, IkeServer)), key=lambda one: one.name)
+def servers(plan: Plan) -> dict[str, IkeServer]:
+    return {obj.name: obj for obj in plan.objects if isinstance(obj, IkeServer)}
 
 
-def test_each_instance_has_an_interface_and_its_half_of_the_pool() -> None:
-    plan = _plan()
-    names = [one.name for one in plan.users]
-    assert [(one.instance, one.local_address) for one in plan.users] == [(0, "198.51.100.10"), (1, "198.51.100.11")]
-    ways = {str(obj.prefix): obj.via for obj in plan.objects if isinstance(obj, Route) and isinstance(obj.via, OnLink)}
-    assert ways["10.99.0.0/25"] == OnLink(names[0]) and ways["10.99.0.128/25"] == OnLink(names[1])
-    pools = {obj.name: obj.prefix for obj in plan.objects if isinstance(obj, IkePool)}
-    assert pools == {f"{names[0]}-0": "10.99.0.0/25", f"{names[1]}-0": "10.99.0.128/25"}
-    assert [one.pools for one in _servers(plan)] == [(f"{name}-0",) for name in names]
+@pytest.mark.parametrize(
+    ("types", "users", "methods"),
+    [
+        (["Certificate"], [], {"hgt1": "", "hgt1-eap": "tls"}),
+        (["Certificate"], ["alice"], {"hgt1": "", "hgt1-eap": "mschapv2"}),
+        ([], ["alice"], {"hgt1-eap": "mschapv2"}),
+    ],
+)
+def test_each_way_to_prove_who_one_is(types: list[str], users: list[str], methods: dict[str, str]) -> None:
+    found = servers(plan_of(server(*types), *map(user, users)))
+    assert {name: one.eap for name, one in found.items()} == methods
+    # An authority says nothing of who has a password.
+    assert {one.eap for one in found.values() if one.authorities} <= {"", "tls"}
+    assert all(one.unique == "never" for one in found.values())
 
 
-def test_clients_reach_virtual_networks_and_what_branches_may() -> None:
-    reached = {"10.1.0.0/24", "10.50.0.0/24", "10.99.0.0/24", "10.100.0.0/24"}
-    assert [set(one.reached) for one in _servers(_plan())] == [reached] * 2
-    closed = {"10.50.0.0/24", "10.100.0.0/24"}
-    assert [set(one.reached) for one in _servers(_plan(branch_to_branch=False))] == [closed] * 2
+def test_a_password_is_known_by_a_digest_that_changes_with_it() -> None:
+    def ids(*users: Resource) -> dict[str, str]:
+        objects = plan_of(server(), *users).objects
+        return {obj.name: obj.id for obj in objects if isinstance(obj, IkeUser)}
+
+    before, after = ids(user("alice"), user("bob")), ids(user("alice", 2), user("bob"))
+    assert before.keys() == after.keys() == {"alice", "bob"}
+    assert before["bob"] == after["bob"] != before["alice"] != after["alice"]
+    assert not any("example" in id_ for id_ in before.values())
 
 
-def test_internet_security_sends_everything_into_the_tunnel_and_admits_a_default_route() -> None:
-    split, full = _plan(), _plan(everything=True)
-    assert {one.reached for one in _servers(full)} == {("0.0.0.0/0",)}
-    bound = {obj.item[0] for obj in split.objects if isinstance(obj, Element) and obj.set == "no_default"}
-    free = {obj.item[0] for obj in full.objects if isinstance(obj, Element) and obj.set == "no_default"}
-    assert bound - free == {one.name for one in split.users}
+@pytest.mark.parametrize(("word", "unique"), [("both", "never"), ("replace", "replace"), ("keep-first", "keep")])
+def test_several_devices_of_one_user(word: str, unique: str) -> None:
+    settings = resource("settings", "devices", resource="p2sVpnGateways/p1", concurrentSessions=word)
+    found = servers(plan_of(server("Certificate"), settings))
+    assert {one.unique for one in found.values()} == {unique}
 
 
-def test_bgp_announces_what_this_machine_serves_as_what_a_branch_has() -> None:
-    both, one = _plan(), _plan(instances=(1,))
-    gateway = both.users[0].gateway
-    assert StaticRoute(IPv4Network("10.99.0.0/24"), gateway) in both.route_tables[0].statics
-    assert StaticRoute(IPv4Network("10.99.0.128/25"), gateway) in one.route_tables[0].statics
+def test_a_policy_is_the_one_suite_and_bounds_a_child_sa() -> None:
+    policy = {
+        "saLifeTimeSeconds": 7200,
+        "saDataSizeKilobytes": 102_400,
+        "ikeEncryption": "AES256",
+        "ikeIntegrity": "SHA384",
+        "dhGroup": "ECP384",
+        "ipsecEncryption": "GCMAES256",
+        "ipsecIntegrity": "GCMAES256",
+        "pfsGroup": "None",
+    }
+    one = servers(plan_of(server("Certificate", vpnClientIpsecPolicies=[policy])))["hgt1"]
+    assert (one.proposals, one.esp_proposals) == (("aes256-sha384-ecp384",), ("aes256gcm16",))
+    assert (one.child_life_time, one.child_life_bytes) == (7200, 102_400 * 1024)

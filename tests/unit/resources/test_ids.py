@@ -90,4 +90,5 @@ def test_words_for_one_resource() -> None:
         "natRule",
         "node",
         "settings",
+        "vpnUser",
     }

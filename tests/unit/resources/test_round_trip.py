@@ -20,6 +20,7 @@ from hubgw.resources.load import load
 from hubgw.resources.parse import parse
 from hubgw.resources.settings import Settings
 from hubgw.resources.site import VpnSite
+from hubgw.resources.vpn_user import VpnUser
 
 ALGORITHMS = {name: info for name, info in IpsecPolicy.model_fields.items() if not name.startswith("sa_")}
 
@@ -193,6 +194,13 @@ documents = st.one_of(
         bgpPassive=maybe(st.booleans()),
         maximumPrefixes=maybe(st.integers(1, 1_000_000)),
     ),
+    document(
+        "vpnUsers",
+        names,
+        vpnServerConfiguration=reference(names),
+        userName=maybe(st.from_regex(r"[A-Za-z][A-Za-z0-9._@+-]{0,63}", fullmatch=True)),
+        password=maybe(st.text(st.characters(min_codepoint=32, max_codepoint=126), min_size=8, max_size=256)),
+    ),
 )
 
 
@@ -232,10 +240,13 @@ def test_yaml_says_the_same_as_json(written: Any) -> None:
 @given(documents)
 def test_no_key_leaves_unasked(written: Any) -> None:
     resource = _read(written)
-    assert {"sharedKey", "bgpPassword"}.isdisjoint(_keys(resource.to_json(secrets=False)["properties"]))
+    assert {"sharedKey", "bgpPassword", "password"}.isdisjoint(_keys(resource.to_json(secrets=False)["properties"]))
     if isinstance(resource, Settings) and resource.properties.bgp_password:
         assert isinstance(resource.properties.bgp_password, Secret)
         assert f"bgp_password={resource.properties.bgp_password.reveal()}" not in repr(resource)
+    if isinstance(resource, VpnUser) and resource.properties.password:
+        assert isinstance(resource.properties.password, Secret)
+        assert f"password={resource.properties.password.reveal()}" not in repr(resource)
     if isinstance(resource, VpnConnection) and resource.properties.shared_key:
         assert isinstance(resource.properties.shared_key, Secret)
         assert resource.properties.shared_key.reveal() not in repr(resource)
@@ -296,6 +307,7 @@ def test_the_inventory_has_every_resource_sorted(written: list[Any]) -> None:
         *inventory.vnet_connections,
         *inventory.sites,
         *inventory.connections,
+        *inventory.vpn_users,
         *inventory.nodes,
         *inventory.settings,
     )

@@ -1,0 +1,72 @@
+"""The contract of the strongSwan driver for users: connections by public key and by EAP, pools, passwords."""
+
+import time
+from dataclasses import replace
+
+from hubgw.names import Secret
+from hubgw.pki.authority import issue, new_authority, new_key, request
+from hubgw.pki.reading import read_certificates
+from hubgw.plan.ipsec import IkeCertificate, IkeKey, IkePool, IkeServer, IkeUser
+from hubgw.plan.types import Create, Delete, Object, Update
+from tests.contract.test_strongswan import Daemon, daemon, observed, reach, session
+
+__all__ = ["daemon"]
+
+PASSWORD = "the-password-that-no-message-shows"
+ALICE = IkeUser("hgu-0a1b2c", "alice@example.com", Secret(PASSWORD))
+POOL = IkePool("hgt1-pool0", "10.99.0.0/25", ("10.50.0.53",))
+
+
+def gateway() -> list[Object]:
+    authority, key = new_authority("test", time.time()), new_key()
+    own = issue(authority, request(key, "p1"), "p1", ["198.51.100.10"], now=time.time(), days=10)
+    (mine,), (root,) = read_certificates(own), read_certificates(authority.certificate)
+    by_key = IkeServer(
+        name="hgt1",
+        if_id=100_000_001,
+        local_address="198.51.100.10",
+        local_id="198.51.100.10",
+        certificate=mine.digest,
+        authorities=(root.digest,),
+        pools=(POOL.name,),
+        reached=("10.50.0.0/24",),
+        proposals=("aes256gcm16-prfsha384-ecp384",),
+        esp_proposals=("aes256gcm16",),
+        dpd_delay=10,
+        child_life_time=28_800,
+    )
+    return [
+        IkeKey(mine.key_id, key),
+        IkeCertificate(mine.digest, mine.subject, mine.der),
+        IkeCertificate(root.digest, root.subject, root.der),
+        POOL,
+        by_key,
+        replace(by_key, name="hgt1-eap", eap="mschapv2", authorities=()),
+    ]
+
+
+def test_what_answers_users_is_seen_and_the_next_pass_does_nothing(daemon: Daemon) -> None:
+    wanted = [*gateway(), ALICE]
+    assert {op.new for op in reach(daemon, wanted) if isinstance(op, Create)} == set(wanted)
+    assert reach(daemon, wanted) == []
+    assert not any(PASSWORD in text.read_text() for text in daemon.path.parent.glob("ledger*"))
+
+
+def test_another_password_is_another_object_and_one_that_is_gone_is_unloaded(daemon: Daemon) -> None:
+    start = gateway()
+    other = replace(ALICE, id="hgu-0d0e0f", secret=Secret("another-password"))
+    reach(daemon, [*start, ALICE])
+    assert reach(daemon, [*start, other]) == [Create(other), Delete(ALICE)]
+    assert reach(daemon, start) == [Delete(other)]
+    assert session(daemon.path).get_shared()["keys"] == []
+
+
+def test_another_way_to_prove_who_one_is_keeps_the_name(daemon: Daemon) -> None:
+    *rest, eap = gateway()
+    assert isinstance(eap, IkeServer)
+    reach(daemon, [*rest, eap, ALICE])
+    root = next(one.authorities for one in rest if isinstance(one, IkeServer))
+    tls = replace(eap, eap="tls", authorities=root)
+    assert reach(daemon, [*rest, tls]) == [Update(eap, tls), Delete(ALICE)]
+    assert reach(daemon, rest) == [Delete(tls)]
+    assert eap.name not in {str(obj.key[1]) for obj in observed(daemon, rest)}

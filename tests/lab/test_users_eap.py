@@ -1,0 +1,145 @@
+"""Point-to-site by EAP: names and passwords that hubgw keeps, and certificates inside TLS."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.x509 import load_pem_x509_certificate
+
+from tests.certificates import Pair
+from tests.lab.reach import pings
+from tests.lab.topology import Lab
+from tests.lab.users import Client, client, gateway_of_users, root_of_users, server, user
+from tests.lab.waiting import wait_for
+
+FIRST, SECOND, OTHER = "example-password-1", "example-password-2", "example-password-of-bob"
+
+_USER = """
+type: vpnUsers
+name: {name}
+properties: {{vpnServerConfiguration: users{password}}}
+"""
+_SECRETS = """
+secrets {{
+  eap-one {{
+    id = "{name}"
+    secret = "{password}"
+  }}
+}}
+"""
+_AUTHORITY = """
+authorities {{
+  users {{
+    cacert = {path}
+  }}
+}}
+"""
+
+
+@pytest.fixture(scope="module")
+def clients(running_lab: Lab) -> Iterator[list[Client]]:
+    made = [client(running_lab, number) for number in (53, 54)]
+    yield made
+    for one in made:
+        one.node.destroy()
+
+
+@pytest.fixture(autouse=True)
+def logged_out(clients: list[Client]) -> Iterator[None]:
+    yield
+    for one in clients:
+        one.logout(force=True)
+
+
+def login(one: Client, authority: str, pair: Pair, *, method: str, name: str, more: str) -> bool:
+    """Tells whether the gateway takes a user by an EAP method."""
+    public_key = one.conf(authority, pair, identity=name)
+    conf = public_key.replace("auth = pubkey", f'auth = eap-{method}\n      eap_id = "{name}"', 1)
+    one.charon.load(conf + more)
+    one.charon.load_key(pair.key)
+    done = one.charon.swanctl("--initiate", "--child", "hub", "--timeout", "20", check=False)
+    return done.returncode == 0
+
+
+def vpn_user(name: str, password: str = "") -> str:
+    return _USER.format(name=name, password=f", password: {password}" if password else "")
+
+
+@contextmanager
+def passwords(lab: Lab, root: Pair, **users: str) -> Iterator[str]:
+    """Has users with passwords beside those with certificates; yields the hub's authority."""
+    with gateway_of_users(lab, server(root)):
+        lab.hub.apply_text("---".join(vpn_user(name, password) for name, password in users.items()))
+        try:
+            yield lab.hub.run("pki", "ca").stdout
+        finally:
+            lab.hub.run("delete", *(f"vpnUsers/{name}" for name in users), "--yes")
+
+
+def by_password(one: Client, authority: str, pair: Pair, name: str, password: str) -> bool:
+    return login(one, authority, pair, method="mschapv2", name=name, more=_SECRETS.format(name=name, password=password))
+
+
+def by_tls(one: Client, authority: str, root: str, pair: Pair, name: str) -> bool:
+    """A client finds its certificate by the authority that the gateway asks for."""
+    path = one.folder / "root.pem"
+    path.write_text(root)
+    return login(one, authority, pair, method="tls", name=name, more=_AUTHORITY.format(path=path))
+
+
+def test_a_user_with_a_password(lab: Lab, clients: list[Client]) -> None:
+    root = root_of_users()
+    spare, (one, two) = user(root, "carol"), clients
+    with passwords(lab, root, alice=FIRST, bob=OTHER) as authority:
+        assert by_password(one, authority, spare, "alice", FIRST)
+        assert pings(one.node, one.virtual, "10.50.0.4")
+        for name, password in (("bob", FIRST), ("nobody", FIRST), ("ALICE", SECOND)):
+            assert not by_password(two, authority, spare, name, password)
+        assert two.login(authority, spare)  # a certificate, at the same gateway
+        assert pings(two.node, two.virtual, "10.50.0.4")
+        two.logout()
+
+        # A new password touches no session, and the old is worth nothing from then on.
+        lab.hub.apply_text(vpn_user("alice", SECOND))
+        assert not by_password(two, authority, spare, "alice", FIRST)
+        assert by_password(two, authority, spare, "alice", SECOND)
+        two.logout()
+        assert pings(one.node, one.virtual, "10.50.0.4")
+        lab.hub.apply_text(vpn_user("alice"))
+        assert by_password(two, authority, spare, "alice", SECOND)
+        two.logout()
+
+        # A pattern finds charon somebody's password; it ends with whoever is known no longer.
+        assert by_password(two, authority, spare, "bob", OTHER)
+        lab.hub.run("delete", "vpnUsers/alice", "--yes")
+        wait_for("alice is off", lambda: lab.hub.sas(one.address) == [])
+        assert pings(two.node, two.virtual, "10.50.0.4")
+        assert not by_password(one, authority, spare, "alice", SECOND)
+        lab.hub.apply_text(vpn_user("alice", FIRST))
+        shown = lab.hub.run("show", "resources", check=False).stdout
+        log = lab.hub.charon.log
+        assert not [word for word in (FIRST, SECOND, OTHER) if word in log or word in shown]
+
+
+def test_a_certificate_inside_tls(lab: Lab, clients: list[Client]) -> None:
+    root, foreign, (one, two) = root_of_users(), root_of_users(), clients
+    alice = user(root, "alice")
+    with gateway_of_users(lab, server(root)):
+        authority = lab.hub.run("pki", "ca").stdout
+        assert by_tls(one, authority, root.pem, alice, "alice@example.com")
+        assert pings(one.node, one.virtual, "10.50.0.4")
+        assert two.login(authority, user(root, "bob"))  # by public key, at the same gateway
+        two.logout()
+        assert not by_tls(two, authority, root.pem, alice, "bob@example.com")
+        assert not by_tls(two, authority, foreign.pem, user(foreign, "alice"), "alice@example.com")
+        # charon has the hub's own authority too, which vouches for branches and not for users.
+        lab.hub.run("pki", "issue", "alice@example.com", "--out", str(two.folder))
+        certificate, key = ((two.folder / f"alice@example.com.{kind}").read_bytes() for kind in ("pem", "key"))
+        private = load_pem_private_key(key, None)
+        assert isinstance(private, EllipticCurvePrivateKey)
+        branch = Pair(load_pem_x509_certificate(certificate), private)
+        assert not by_tls(two, authority, authority, branch, "alice@example.com")
+        assert not two.login(authority, branch)
+        assert pings(one.node, one.virtual, "10.50.0.4")

@@ -1,0 +1,66 @@
+"""What charon is told of users, and who is off when a password is gone."""
+
+from dataclasses import replace
+
+from hubgw.drivers.strongswan.users import encode_server, encode_user, other_proof, strangers
+from hubgw.names import Secret
+from hubgw.plan.ipsec import IkeCertificate, IkeServer, IkeUser
+
+CERTIFICATES = {digest: IkeCertificate(digest, f"CN={digest}", digest.encode()) for digest in ("hub", "root", "other")}
+SERVER = IkeServer(
+    name="hgt1",
+    if_id=1,
+    local_address="198.51.100.10",
+    local_id="198.51.100.10",
+    certificate="hub",
+    authorities=("root",),
+    pools=("hgt1-pool0",),
+    reached=("10.50.0.0/24",),
+    proposals=("aes256gcm16-prfsha384-ecp384",),
+    esp_proposals=("aes256gcm16",),
+    dpd_delay=10,
+    child_life_time=28_800,
+)
+
+
+def remote(server: IkeServer) -> object:
+    (connection,) = encode_server(server, CERTIFICATES, frozenset()).values()
+    assert isinstance(connection, dict)
+    return connection["remote"]
+
+
+def test_each_way_to_prove_who_one_is() -> None:
+    assert remote(SERVER) == {"id": "%any", "auth": "pubkey", "cacerts": [b"root"]}
+    tls = {"id": "%any", "auth": "eap-tls", "eap_id": "%any", "cacerts": [b"root"]}
+    assert remote(replace(SERVER, eap="tls")) == tls
+    by_password = replace(SERVER, eap="mschapv2", authorities=())
+    assert remote(by_password) == {"id": "%any", "auth": "eap-mschapv2", "eap_id": "%any"}
+
+
+def test_a_password_is_for_eap_and_for_its_user() -> None:
+    encoded = encode_user(IkeUser("hgu-1", "alice", Secret("example-password")))
+    assert encoded == {"id": "hgu-1", "type": "EAP", "data": "example-password", "owners": ["alice"]}
+
+
+def test_sessions_end_where_who_is_in_may_be_nobody_now() -> None:
+    assert not other_proof(SERVER, replace(SERVER, dpd_delay=20, reached=(), authorities=("other", "root")))
+    for other in (
+        replace(SERVER, authorities=("other",)),
+        replace(SERVER, eap="tls"),
+        replace(SERVER, local_id="vpn.example.com"),
+    ):
+        assert other_proof(SERVER, other)
+
+
+def test_who_is_known_by_the_name_of_no_password_is_a_stranger() -> None:
+    sas = {
+        "1": {"remote-id": b"alice", "remote-eap-id": b"ALICE"},
+        "2": {"remote-id": b"alice"},
+        "3": {"remote-id": b"alice", "remote-eap-id": b"EXAMPLE\\alice"},
+        "4": {"remote-id": b"alice", "remote-eap-id": b"bob"},
+        "5": {"remote-id": b"alice", "remote-eap-id": b"*"},
+        "6": {"remote-id": b"%any"},
+    }
+    messages = [{"hgt1-eap": {**sa, "uniqueid": number.encode()}} for number, sa in sas.items()]
+    messages += [{"hgt1": {"remote-id": b"bob", "uniqueid": b"7"}}]
+    assert list(strangers(messages, {"hgt1-eap"}, {"alice"})) == ["4", "5", "6"]
