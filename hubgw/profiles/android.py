@@ -1,12 +1,11 @@
 """A profile -> .sswan, the JSON that strongSwan's app for Android imports."""
 
-import base64
 import json
 from collections.abc import Iterator, Mapping
 from typing import Final
 
 from hubgw.pki.pkcs12 import pkcs12
-from hubgw.profiles.certificates import der
+from hubgw.profiles.certificates import base64_of, der
 from hubgw.profiles.identity import identity
 from hubgw.profiles.strongswan import check_user
 from hubgw.profiles.suite import proposals
@@ -35,7 +34,7 @@ def render(profile: Profile) -> Rendered:
         "uuid": str(identity(profile)),
         "name": profile.name,
         "type": _TYPES[profile.authentication],
-        "remote": {"addr": profile.server, "id": profile.server, "cert": _base64(der(profile.authorities[0]))},
+        "remote": {"addr": profile.server, "id": profile.server, "cert": base64_of(der(profile.authorities[0]))},
         "local": _local(profile),
         "ike-proposal": offered.ike,
         "esp-proposal": offered.esp,
@@ -61,13 +60,9 @@ def _local(profile: Profile) -> dict[str, str]:
         password=profile.password,
         form="legacy",
     )
-    return {"p12": _base64(container)}
+    return {"p12": base64_of(container)}
 
 
 def _split(profile: Profile) -> dict[str, object]:
     # The gateway carries no IPv6, so that with everything in the tunnel it would go past it.
     return {"block-ipv6": True} if profile.full_tunnel else {"subnets": list(map(str, profile.routes))}
-
-
-def _base64(octets: bytes) -> str:
-    return base64.b64encode(octets).decode()

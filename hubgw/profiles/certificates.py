@@ -1,5 +1,6 @@
-"""A certificate as PEM -> what platforms want to be told of it."""
+"""A certificate as PEM -> what platforms want to be told of it, and how they want it."""
 
+import base64
 import hashlib
 from typing import Final, Literal
 
@@ -18,6 +19,11 @@ _CURVES: Final[dict[int, KeyKind]] = {256: "ECDSA256", 384: "ECDSA384", 521: "EC
 def der(pem: str) -> bytes:
     """Returns a certificate as DER."""
     return x509.load_pem_x509_certificate(pem.encode()).public_bytes(Encoding.DER)
+
+
+def base64_of(octets: bytes) -> str:
+    """Returns octets as Base64, in one line."""
+    return base64.b64encode(octets).decode()
 
 
 def common_name(pem: str) -> str:

@@ -45,7 +45,7 @@ def render(profile: Profile) -> Rendered:
     members = [Member(f"conf.d/{name}.conf", text.encode())]
     members += [Member(f"x509ca/{file}", one.encode()) for file, one in authorities.items()]
     if not profile.by_certificate:
-        members.append(_password(profile, f"eap-{name}", "id", quoted(profile.user)))
+        members.append(_password(profile, f"eap-{name}", "id", profile.user))
     elif credentials:
         members.append(Member(f"x509/{name}.pem", credentials.certificate.encode()))
         members += [
@@ -55,12 +55,19 @@ def render(profile: Profile) -> Rendered:
             key = encrypted_key(credentials.key, profile.password)
             members.append(Member(f"private/{name}.pem", key, _SECRET))
             if profile.password:
-                members.append(_password(profile, f"private-{name}", "file", quoted(f"{name}.pem")))
+                members.append(_password(profile, f"private-{name}", "file", f"{name}.pem"))
     return Rendered(".tar", tarred(members))
 
 
 def _password(profile: Profile, secret: str, key: str, value: str) -> Member:
     name = section(profile)
-    path = f"conf.d/{name}-password.conf"
-    text = fill(f"{_FOLDER}/password.j2", shlex.quote, name=secret, key=key, value=value, path=path)
+    text = fill(
+        f"{_FOLDER}/password.j2",
+        shlex.quote,
+        name=secret,
+        key=key,
+        value=quoted(value),
+        path=f"conf.d/{name}-password.conf",
+        of_key=key == "file",
+    )
     return Member(f"{name}-password", text.encode(), 0o755)

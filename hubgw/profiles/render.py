@@ -26,6 +26,7 @@ _RENDERERS: Final[Mapping[Platform, _Renderer]] = {
     "networkmanager": _Renderer(networkmanager.check, networkmanager.render),
     "azure": _Renderer(azure.check, azure.render),
 }
+_CERTIFICATES: Final = frozenset({"authorities", "intermediates", "credentials"})
 PLATFORMS: Final = tuple(_RENDERERS)
 
 
@@ -36,8 +37,11 @@ def render(platform: Platform, profile: Profile) -> Rendered:
         ProfileError: A value of the profile is wrong, or the platform cannot do what it says.
     """
     renderer = _RENDERERS[platform]
-    # A platform's own checks read the certificates, and take the profile's values for right ones.
-    if findings := [*check(profile)] or [*renderer.check(profile)]:
+    findings = [*check(profile)]
+    if _CERTIFICATES.isdisjoint(one.path[0] for one in findings):
+        # A platform's own checks read the certificates.
+        findings += renderer.check(profile)
+    if findings:
         raise ProfileError(findings)
     try:
         return renderer.render(profile)

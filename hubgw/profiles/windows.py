@@ -1,12 +1,11 @@
 """A profile -> a PowerShell script, which makes Windows' own IKEv2 connection with the gateway's suite and routes."""
 
-import base64
 import re
 from collections.abc import Iterator
 from typing import Final
 
 from hubgw.pki.pkcs12 import pkcs12
-from hubgw.profiles.certificates import der, thumbprint
+from hubgw.profiles.certificates import base64_of, der, thumbprint
 from hubgw.profiles.eap import eap_mschapv2, eap_tls
 from hubgw.profiles.suite import Names
 from hubgw.profiles.templates import fill
@@ -72,8 +71,8 @@ def render(profile: Profile) -> Rendered:
         quoted,
         name=profile.name,
         server=profile.server,
-        roots=[_base64(der(one)) for one in profile.authorities],
-        chain=[_base64(der(one)) for one in (profile.credentials.chain if profile.credentials else ())],
+        roots=[base64_of(der(one)) for one in profile.authorities],
+        chain=[base64_of(der(one)) for one in (profile.credentials.chain if profile.credentials else ())],
         container=_container(profile),
         # Of machine certificates Windows looks into the machine's store alone, of EAP-TLS into the user's.
         location="LocalMachine" if machine else "CurrentUser",
@@ -114,7 +113,7 @@ def _container(profile: Profile) -> str:
     credentials = profile.credentials
     if not profile.by_certificate or not credentials or not credentials.key or not profile.password:
         return ""
-    return _base64(
+    return base64_of(
         pkcs12(
             credentials.certificate,
             credentials.key,
@@ -124,7 +123,3 @@ def _container(profile: Profile) -> str:
             form="modern",
         )
     )
-
-
-def _base64(octets: bytes) -> str:
-    return base64.b64encode(octets).decode()

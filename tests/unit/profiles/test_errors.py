@@ -58,8 +58,9 @@ def test_a_bad_value_is_refused_by_every_platform(
 
 
 def test_every_problem_at_once(profile: Profile) -> None:
-    lines = _why("linux", replace(profile, name="", server="", user="", routes=())).splitlines()
-    assert [line.partition(":")[0] for line in lines] == ["name", "server", "user", "routes"]
+    changed = replace(profile, name="", server="", routes=(), suite=Suite(dh_group="DHGroup24"), password=None)
+    fields = [line.partition(":")[0] for line in _why("apple", changed).splitlines()]
+    assert fields == ["name", "server", "routes", "vpnClientIpsecPolicies[0].dhGroup", "password"]
 
 
 @pytest.mark.parametrize(
