@@ -30,6 +30,9 @@ IN_TURN: Final = 30
 _HAND: Final = "192.0.2.238"
 _LOADER: Final = "192.0.2.242"
 
+# To charon its connections are one and the same, and one IKE SA would do.
+_LOADER_SETTINGS = "install_routes = no\n  install_virtual_ip = no\n  reuse_ikesa = no"
+
 _SERVER = """connections {{
   users {{
     version = 2
@@ -189,7 +192,7 @@ def _row(work: str, ours: list[_Times], theirs: list[_Times], which: int) -> Row
 @contextmanager
 def _loader(lab: Lab) -> Iterator[_Loader]:
     node = _node(lab, "loader", _LOADER)
-    charon = Charon(node)
+    charon = Charon(node, settings=_LOADER_SETTINGS)
     charon.start()
     try:
         yield _Loader(charon, node.directory)
