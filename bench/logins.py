@@ -176,7 +176,7 @@ def _measured(lab: Lab, rounds: int) -> tuple[list[_Times], list[_Times]]:
     ours: list[_Times] = []
     theirs: list[_Times] = []
     with _loader(lab) as loader, _by_hand(lab, root) as authority, gateway_of_users(lab, server(root)):
-        places = ((ours, WAN1[0], lab.hub.run("pki", "ca").stdout), (theirs, _HAND, authority))
+        places = ((ours, WAN1[0], lab.hub.run("user", "ca").stdout), (theirs, _HAND, authority))
         for _ in range(rounds):
             for times, gateway, believed in places:
                 loader.load(gateway, believed, one)

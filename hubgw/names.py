@@ -20,6 +20,12 @@ LABEL: Final = r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?)"
 IDENTITY: Final = re.compile(rf"(?=.{{1,128}}\Z)(?:[A-Za-z0-9._+-]{{1,64}}@)?{LABEL}(?:\.{LABEL})*", re.ASCII)
 """What a branch calls itself in IKE, where that is no address and no subject: a host name, or user@host."""
 
+USER: Final = re.compile(rf"(?=.{{1,64}}\Z)(?![0-9.]+\Z)(?:[A-Za-z0-9._+-]{{1,64}}@)?{LABEL}(?:\.{LABEL})*", re.ASCII)
+"""A user: what their client calls itself in IKE, and the common name of their certificate, which has 64 characters."""
+
+NO_USER: Final = "expected user@host, or a name like a host's, of at most 64 characters"
+"""What is wrong with what `USER` does not match."""
+
 VRF_PREFIX: Final = "hgv"
 TUNNEL_PREFIX: Final = "hgt"
 PORT_PREFIX: Final = "hgn"

@@ -1,4 +1,4 @@
-"""hubgw's own authority: its key in the store, what it has issued to gateways and branches, and what it has revoked.
+"""hubgw's own authority of branches: its key in the store, what it has issued to gateways and branches, and revoked.
 
 What a gateway proves itself by is issued here as it is needed, and anew before it ends. Everything is one secret of the
 store, written as a whole.
@@ -15,6 +15,7 @@ from typing import Any, Final
 from hubgw.agent.journal import Journal
 from hubgw.agent.service import Refusal, Refused
 from hubgw.agent.statuses import Issued
+from hubgw.agent.user_certificates import UserCertificates
 from hubgw.names import IDENTITY, LABEL, Secret
 from hubgw.pki.authority import LIST_DAYS, Authority, issue, new_authority, new_key, request, revocation_list
 from hubgw.pki.reading import Credentials, Unreadable, read_certificates
@@ -48,13 +49,14 @@ class _State:
 
 
 class Certificates:
-    """The authority, as the agent has it. One call at a time."""
+    """The authority, as the agent has it; `users` is the one of users. One call at a time."""
 
     def __init__(self, store: SqliteStore, journal: Journal, clock: Callable[[], float] = time.time) -> None:
         self._store = store
         self._journal = journal
         self._clock = clock
         self._state = self._kept()
+        self.users = UserCertificates(store, journal, clock)
 
     def authority(self) -> str:
         """Returns the authority's certificate, as PEM; there is one as soon as it is asked for. Raises StoreError."""

@@ -3,10 +3,11 @@
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from hubgw.agent.certificates import Certificates, Needs
 from hubgw.compile.allocate import owners
-from hubgw.compile.credentials import Own, needs
+from hubgw.compile.credentials import Own, UserNeeds, UsersAuthority, needs, user_needs
 from hubgw.compile.draft import Allocations
 from hubgw.compile.plan import compile_plan
 from hubgw.compile.where import Addresses
@@ -30,6 +31,9 @@ class Desired:
     needs: Needs
     revoked: Mapping[str, float]  # what was established before that ends, by identity in lower case
     addresses: Addresses
+    user_needs: UserNeeds
+    users: UsersAuthority | None = field(repr=False)
+    standing: Mapping[str, float]  # as `revoked`, of users, with those of whom nothing is
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,7 @@ class _Compiled:
     numbers: Allocations
     addresses: Addresses
     own: Own = field(repr=False)
+    users: UsersAuthority | None = field(repr=False)
     plan: Plan
 
 
@@ -70,27 +75,44 @@ class Compiler:
             if self._latest is None or self._latest.snapshot.generation != self._store.head:
                 self._latest = await asyncio.to_thread(self._compile, self._store.read())
             latest = self._latest
-            own, revoked = self._certificates.ensure(latest.needs), self._certificates.revoked()
-            addresses = self._addresses()
-            if (own, revoked, addresses) != (latest.own, latest.revoked, latest.addresses):
+            found = self._found(
+                {**self._certificates.ensure(latest.needs), **self._certificates.users.ensure(latest.user_needs)}
+            )
+            if any(getattr(latest, name) != value for name, value in found.items()):
                 plan = await asyncio.to_thread(self._plan, latest.snapshot, latest.inventory)
-                self._latest = latest = replace(latest, plan=plan, own=own, revoked=revoked, addresses=addresses)
+                self._latest = latest = replace(latest, plan=plan, **found)
             return latest
+
+    def _found(self, own: Own) -> dict[str, Any]:
+        """Returns what a plan goes by, or who goes by it, that is in no resource."""
+        users = self._certificates.users
+        return {
+            "own": own,
+            "revoked": self._certificates.revoked(),
+            "addresses": self._addresses(),
+            "users": users.believed(),
+            "standing": users.standing(),
+        }
+
+    def _known(self) -> Own:
+        return {**self._certificates.known(), **self._certificates.users.known()}
 
     def preview(self, inventory: Inventory, allocations: Allocations, last: Mapping[str, int] = {}) -> Plan:
         """Compiles resources that are not stored; what has no number yet gets one as the store would give it."""
         numbers = numbered(owners(inventory), allocations, last)
-        known, own, addresses = self._compiled, self._certificates.known(), self._addresses()
-        if known is None or (known.numbers, known.own, known.addresses, known.resources) != (
+        known, own, addresses = self._compiled, self._known(), self._addresses()
+        users = self._certificates.users.believed()
+        if known is None or (known.numbers, known.own, known.users, known.addresses, known.resources) != (
             numbers,
             own,
+            users,
             addresses,
             inventory.by_key,
         ):
             key = self._store.hmac_key
             node = self._node(inventory)
-            plan = compile_plan(inventory, node, numbers, self._ruleset, key, own=own, addresses=addresses)
-            self._compiled = known = _Compiled(inventory.by_key, numbers, addresses, own, plan)
+            plan = compile_plan(inventory, node, numbers, self._ruleset, key, own=own, users=users, addresses=addresses)
+            self._compiled = known = _Compiled(inventory.by_key, numbers, addresses, own, users, plan)
         return known.plan
 
     def resource(self, key: str, body: Json) -> Resource:
@@ -103,8 +125,8 @@ class Compiler:
     def _compile(self, snapshot: Snapshot) -> Desired:
         inventory = Inventory.of(self.resource(key, body) for key, body in snapshot.resources.items())
         self._read = {key: (body, inventory.by_key[key]) for key, body in snapshot.resources.items()}
-        plan, own = self._plan(snapshot, inventory), self._certificates.known()
-        return Desired(snapshot, inventory, plan, own, needs(inventory), {}, self._addresses())
+        plan, found = self._plan(snapshot, inventory), self._found(self._known())
+        return Desired(snapshot, inventory, plan, needs=needs(inventory), user_needs=user_needs(inventory), **found)
 
     def _plan(self, snapshot: Snapshot, inventory: Inventory) -> Plan:
         return self.preview(inventory, snapshot.allocations, snapshot.last)

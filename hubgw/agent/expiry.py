@@ -1,9 +1,10 @@
-"""The certificates of gateways, their authorities' and what branches were issued -> until when each is good; events
-ahead of the end."""
+"""The certificates of gateways, their authorities' and what branches and users were issued -> until when each is good;
+events ahead of the end."""
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Final
 
 from hubgw.agent.certificates import Certificates
@@ -11,11 +12,14 @@ from hubgw.agent.desired import Desired
 from hubgw.agent.journal import Journal
 from hubgw.agent.reconcile import Reconciler
 from hubgw.agent.references import name_of
-from hubgw.agent.statuses import CertificateStatus, Issued, Validity
+from hubgw.agent.statuses import CertificateStatus, Issued, IssuedToUser, Validity
 from hubgw.compile.credentials import given
-from hubgw.pki.reading import Certificate, Credentials, RevocationList, read_certificates
+from hubgw.pki.reading import Certificate, Credentials, RevocationList, read_certificates, read_revocation_lists
+from hubgw.resources.connection import VpnGateway
+from hubgw.resources.p2s_gateway import P2sVpnGateway
+from hubgw.resources.vpn_server import VpnServerConfiguration
 
-WARNED_BEFORE: Final = 30  # days
+WARNED_BEFORE: Final = 30  # days; of a user's, a third of its life
 
 _DAY: Final = 86_400
 _OWN: Final = "hubgw"
@@ -27,14 +31,22 @@ def certificate_statuses(desired: Desired, certificates: Certificates, now: floa
     several gateways share is told once."""
     found: dict[str, CertificateStatus] = {}
     issued = certificates.issued()
-    authority = read_certificates(certificates.authority()) if issued or desired.own else ()
-    for own in authority:
+    has_own = issued or any(gateway.key in desired.own for gateway in desired.inventory.gateways)
+    authority = read_certificates(certificates.authority()) if has_own else ()
+    of_users = desired.users.certificates if desired.users else ()
+    for own in (*authority, *of_users):
         found[own.digest] = _certificate("authority", _OWN, "", own, now)
-    for gateway in desired.inventory.gateways:
+    gateways: tuple[VpnGateway | P2sVpnGateway, ...] = desired.inventory.gateways + desired.inventory.user_gateways
+    for gateway in gateways:
         credentials = given(desired.inventory, gateway) or desired.own.get(gateway.key)
         for digest, status in _of_gateway(gateway.id, credentials, now) if credentials else ():
             found.setdefault(digest, status)
-    return (*found.values(), *_of_branches(issued, authority, now))
+    for server in desired.inventory.servers:
+        for digest, status in _of_server(desired, server, now):
+            found.setdefault(digest, status)
+    to_branches = _of_issued("branch", issued, authority[0].subject if authority else "", now)
+    to_users = _of_users(certificates.users.issued(), of_users[-1].subject if of_users else "", now)
+    return (*found.values(), *to_branches, *to_users)
 
 
 class Expiry:
@@ -94,10 +106,26 @@ def _of_gateway(owner: str, credentials: Credentials, now: float) -> Iterator[tu
         yield revoked.digest, _revocation_list(name, owner, revoked, now)
 
 
-def _of_branches(
-    issued: Iterable[Issued], authority: tuple[Certificate, ...], now: float
-) -> Iterator[CertificateStatus]:
-    """Yields what branches were issued; what was followed by another of its name is in force, and nobody's concern."""
+def _of_server(desired: Desired, server: VpnServerConfiguration, now: float) -> Iterator[tuple[str, CertificateStatus]]:
+    """Yields whom a configuration of users' gateways believes, with the lists of its settings."""
+    for root in server.properties.vpn_client_root_certificates:
+        yield root.certificate.digest, _certificate("authority", server.name, server.id, root.certificate, now)
+    settings = desired.inventory.settings_by_resource.get(server.key)
+    for text in (settings and settings.properties.revocation_lists) or ():
+        for revoked in read_revocation_lists(text):
+            yield revoked.digest, _revocation_list(server.name, server.id, revoked, now)
+
+
+def _of_users(issued: Sequence[IssuedToUser], issuer: str, now: float) -> Iterator[CertificateStatus]:
+    """Yields what users were issued: each is to have another before the last third of its life."""
+    for one, status in zip(issued, _of_issued("user", issued, issuer, now), strict=True):
+        is_due = status.state in {Validity.VALID, Validity.EXPIRES}
+        state = Validity.EXPIRES if now > one.renew_from else Validity.VALID
+        yield replace(status, state=state) if is_due else status
+
+
+def _of_issued(kind: str, issued: Sequence[Issued], issuer: str, now: float) -> Iterator[CertificateStatus]:
+    """Yields what was issued; what was followed by another of its name is in force, and nobody's concern."""
     newest = {one.name.lower(): one.serial for one in issued if one.revoked is None}
     for one in issued:
         state = _validity(0.0, one.not_after, now)
@@ -105,9 +133,8 @@ def _of_branches(
             state = Validity.REVOKED
         elif newest[one.name.lower()] != one.serial:
             state = Validity.REPLACED
-        issuer = authority[0].subject
         days = _days(one.not_after, now)
-        yield CertificateStatus("branch", one.name, "", one.subject, issuer, one.serial, one.not_after, days, state)
+        yield CertificateStatus(kind, one.name, "", one.subject, issuer, one.serial, one.not_after, days, state)
 
 
 def _certificate(kind: str, name: str, owner: str, one: Certificate, now: float) -> CertificateStatus:

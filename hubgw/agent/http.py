@@ -19,7 +19,7 @@ from typing import Any, Final, cast
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from hubgw.agent import http_azure, http_own
+from hubgw.agent import http_azure, http_own, http_users
 from hubgw.agent.http_answers import PEER, SERVICE, Peer, error, refused
 from hubgw.agent.logs import frames
 from hubgw.agent.service import Refused, Service
@@ -76,6 +76,7 @@ def application(service: Service, group: int | None) -> web.Application:
     app = web.Application(client_max_size=MAX_BODY, middlewares=[_only_json_errors, _only_members(group)])
     app[SERVICE] = service
     http_own.add_routes(app.router)
+    http_users.add_routes(app.router)
     http_azure.add_routes(app.router)
     return app
 

@@ -21,9 +21,11 @@ from hubgw.agent.statuses import (
     BgpRouteStatus,
     Event,
     Issued,
+    IssuedToUser,
     Json,
     ResourceStatus,
     Status,
+    UsersStatus,
 )
 from hubgw.compile.allocate import owners
 from hubgw.drivers.base import DriverError
@@ -227,6 +229,35 @@ class Hub:
         """See `Service.revoke`."""
         with _kept():
             revoked = self._certificates.revoke(name, who=who)
+        await self._settled()
+        return revoked
+
+    async def users(self) -> UsersStatus:
+        """See `Service.users`."""
+        users = self._certificates.users
+        with _kept():
+            authority = users.authority()
+        own, *_ = authority.revocation_lists
+        return UsersStatus(authority.root, "".join(authority.below), own, users.issued())
+
+    async def issue_user(
+        self, request: str, name: str, days: int, *, renews: bool, revokes: bool, who: str
+    ) -> tuple[IssuedToUser, str]:
+        """See `Service.issue_user`."""
+        users = self._certificates.users
+        # Who comes by the one that there is, once there is another, is told from who comes by that.
+        if users.in_force(name):
+            await self._reconciler.forget_peers()
+        with _kept():
+            made = users.issue(request, name, days, renews=renews, revokes=revokes, who=who)
+        if revokes:
+            await self._settled()
+        return made
+
+    async def revoke_user(self, name: str, *, who: str) -> Sequence[IssuedToUser]:
+        """See `Service.revoke_user`."""
+        with _kept():
+            revoked = self._certificates.users.revoke(name, who=who)
         await self._settled()
         return revoked
 

@@ -8,8 +8,8 @@ from hubgw.agent.desired import Desired
 from hubgw.agent.live import Sas
 from hubgw.drivers.strongswan.codec import IkeSa
 from hubgw.drivers.strongswan.ledger import Fresh
-from hubgw.pki.reading import Certificate, certificate_of, revocation_list_of, signed_by
-from hubgw.plan.ipsec import IkeCertificate, IkeConnection
+from hubgw.pki.reading import Certificate, certificate_of, read_revocation_lists, revocation_list_of, signed_by
+from hubgw.plan.ipsec import IkeCertificate, IkeConnection, IkeServer
 
 LOADED_WITHIN: Final = 5.0
 """Seconds after a revocation in which an SA may still be made by what is revoked: charon has not heard of it yet."""
@@ -27,27 +27,47 @@ def revoked_sas(desired: Desired, sas: Sas, fresh: Mapping[str, Fresh], made_by:
         fresh: the lists that charon was given and that no SA was held against yet, by digest.
         made_by: what is known of an SA.
     """
-    if not fresh and not desired.revoked:
+    revoked_to_users = any(since > -math.inf for since in desired.standing.values())
+    if not fresh and not desired.revoked and not revoked_to_users:
         return
     certificates = {obj.digest: obj for obj in desired.plan.objects if isinstance(obj, IkeCertificate)}
     connections = {obj.name: obj for obj in desired.plan.objects if isinstance(obj, IkeConnection) and obj.certificate}
+    servers = {obj.name: obj for obj in desired.plan.objects if isinstance(obj, IkeServer)}
     own = {one.own[0].digest for one in desired.own.values()}
     by_own = {revoked.digest for one in desired.own.values() for revoked in one.revoked} & fresh.keys()
+    root, by_users = _of_users(desired)
     signers = {one: _signers(certificates, one) for one in fresh.keys() & certificates.keys() - by_own}
+    # What hubgw's own root stands for, it has another sign.
+    signers |= {one: {root} for one in by_users & fresh.keys()}
     for sa in sas.ike or ():
-        connection = connections.get(sa.connection)
-        if connection is None or not sa.established:
+        connection, server = connections.get(sa.connection), servers.get(sa.connection)
+        if not sa.established or (connection is None and server is None):
             continue
+        since = None
+        if connection and connection.certificate in own:
+            since, lists = _revoked(desired, sa, connection), by_own
+        elif server and server.authorities == (root,):
+            # Nobody's certificate that was issued here names who has none: then it is as with another's authority.
+            since, lists = desired.standing.get(sa.remote_id.casefold()), by_users & fresh.keys()
         made = sas.now - sa.established
-        if connection.certificate in own:
-            until = _revoked(desired, sa, connection) + LOADED_WITHIN
-            newly = frozenset[str]().union(*(fresh[one].serials for one in by_own))
+        if since is not None:
+            until = since + LOADED_WITHIN
+            newly = frozenset[str]().union(*(fresh[one].serials for one in lists))
             ends = made < until and (until == math.inf or (bool(newly) and not _is_good(sa, newly, made_by)))
         else:
-            lists = (fresh[one] for one, by in signers.items() if by & set(connection.authorities))
-            ends = any(made < one.since + LOADED_WITHIN and not _is_good(sa, one.serials, made_by) for one in lists)
+            authorities = set((connection or server).authorities)  # type: ignore[union-attr]
+            held = (fresh[one] for one, by in signers.items() if by & authorities)
+            ends = any(made < one.since + LOADED_WITHIN and not _is_good(sa, one.serials, made_by) for one in held)
         if ends:
             yield sa
+
+
+def _of_users(desired: Desired) -> tuple[str, set[str]]:
+    """Returns the digests of the root of users and of its lists."""
+    if desired.users is None:
+        return "", set()
+    lists = (read_revocation_lists(text) for text in desired.users.revocation_lists)
+    return desired.users.certificates[0].digest, {one.digest for (one,) in lists}
 
 
 def _revoked(desired: Desired, sa: IkeSa, connection: IkeConnection) -> float:

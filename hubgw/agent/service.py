@@ -5,7 +5,17 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from hubgw.agent.statuses import BgpPeerStatus, BgpRouteStatus, Event, Issued, Json, ResourceStatus, Status
+from hubgw.agent.statuses import (
+    BgpPeerStatus,
+    BgpRouteStatus,
+    Event,
+    Issued,
+    IssuedToUser,
+    Json,
+    ResourceStatus,
+    Status,
+    UsersStatus,
+)
 
 Sources = Sequence[tuple[str, bytes]]
 """Files of an apply: the name that its errors are told with, and the content as it was read."""
@@ -127,6 +137,21 @@ class Service(Protocol):
 
     async def revoke(self, name: str, *, who: str) -> Sequence[Issued]:
         """Revokes a certificate by its serial, or all of a name, and ends the SAs that they made."""
+        ...
+
+    async def users(self) -> UsersStatus:
+        """Returns hubgw's own authority of users, made if there is none, and what it has issued, the newest last."""
+        ...
+
+    async def issue_user(
+        self, request: str, name: str, days: int, *, renews: bool, revokes: bool, who: str
+    ) -> tuple[IssuedToUser, str]:
+        """Issues a certificate to a user, from a request in PEM; returns what it is, and as PEM. One that `renews` is
+        beside what the user has, which goes on unless it `revokes`. INVALID, NOT_FOUND."""
+        ...
+
+    async def revoke_user(self, name: str, *, who: str) -> Sequence[IssuedToUser]:
+        """Revokes a certificate by its serial, or all of a user, and ends the SAs that they made. NOT_FOUND."""
         ...
 
     async def shared_keys(self, connection: str, *, who: str) -> Mapping[str, str]:

@@ -179,11 +179,31 @@ class Issued:
 
 
 @dataclass(frozen=True, slots=True)
+class IssuedToUser(Issued):
+    """A certificate that hubgw's own authority has issued to a user, who is to have another from `renew_from` on (epoch
+    seconds); `thumbprint` is its SHA-1, by which resources revoke it."""
+
+    renew_from: float
+    thumbprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class UsersStatus:
+    """hubgw's own authority of users, and what it has issued to them. Certificates and the list are PEM."""
+
+    authority: str  # the root
+    chain: str  # those below it
+    revocation_list: str
+    users: tuple[IssuedToUser, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class CertificateStatus:
     """A certificate, or a revocation list, and until when (epoch seconds) it is good; None is for ever.
 
-    `kind` is gateway, authority, branch or revocationList. `name` is the gateway's, the branch's, or hubgw for its own
-    authority; `id` is the gateway's full id, or empty. `serial` is hexadecimal; a list has none.
+    `kind` is gateway, authority, branch, user or revocationList. `name` is the gateway's, the branch's, the user's, or
+    hubgw for its own authorities; `id` is the full id of the gateway or vpnServerConfiguration, or empty. `serial` is
+    hexadecimal; a list has none.
     """
 
     kind: str

@@ -24,6 +24,7 @@ VERBS = (
     "plan",
     "preflight",
     "show",
+    "user",
 )
 
 _NAME = "hubgw"

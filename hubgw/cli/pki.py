@@ -1,9 +1,8 @@
-"""`hubgw pki`: hubgw's own certificate authority: its certificate, what it has issued to branches, what it revokes.
+"""`hubgw pki`: hubgw's own authority of branches: its certificate, what it has issued, what it revokes.
 
 A private key is made here and stays here: the agent is asked to sign a request.
 """
 
-import os
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -12,11 +11,9 @@ import click
 
 from hubgw.cli import common
 from hubgw.cli.exits import Code, Fail
+from hubgw.cli.handed_out import PRIVATE, PUBLIC, create, fill, read_request
 from hubgw.cli.output import as_json, line, moment, table
 from hubgw.pki.authority import new_key, request
-
-_PUBLIC = 0o644
-_PRIVATE = 0o600
 
 
 @click.group("pki")
@@ -55,22 +52,22 @@ def issue(
     folder = Path(out)
     own, authority, made = folder / f"{name}.pem", folder / "hubgw-ca.pem", folder / f"{name}.key"
     key = new_key() if csr is None else None
-    asked = request(key, name[:64]) if key else _read(csr or "")
+    asked = request(key, name[:64]) if key else read_request(csr or "")
     # What is issued is issued for good: there is a place for it, and its key is kept, before the agent is asked.
     with ExitStack() as undone:
-        for path, text, mode in ((made, key.reveal() if key else None, _PRIVATE), (own, "", _PUBLIC)):
+        for path, text, mode in ((made, key.reveal() if key else None, PRIVATE), (own, "", PUBLIC)):
             if text is not None:
-                _create(path, mode)
+                create(path, mode)
                 undone.callback(path.unlink)
-                _fill(path, text)
+                fill(path, text)
         body = {"request": asked, "name": name, "names": list(names or (name,)), "days": days}
         answer = common.client(socket).post("/hubgw/pki/issue", body)
         undone.pop_all()
-    _fill(own, answer["certificate"])
+    fill(own, answer["certificate"])
     with suppress(OSError):
         authority.unlink()
-    _create(authority, _PUBLIC)
-    _fill(authority, answer["authority"])
+    create(authority, PUBLIC)
+    fill(authority, answer["authority"])
     written = [str(own), str(authority), *([str(made)] if key else [])]
     if as_json_:
         as_json({"issued": answer["issued"], "files": written})
@@ -107,27 +104,3 @@ def revoke(*, name: str, yes: bool, socket: str | None) -> None:
 def _row(one: dict[str, Any]) -> list[str]:
     revoked = "" if one["revoked"] is None else moment(one["revoked"])
     return [one["name"], " ".join(one["names"]), one["serial"], moment(one["notAfter"]), revoked]
-
-
-def _read(name: str) -> str:
-    try:
-        return Path(name).read_text(encoding="ascii")
-    except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) else "is no PEM"
-        raise Fail(Code.USAGE, [f"{name}: {why}; is it the request that was meant?"]) from None
-
-
-def _create(path: Path, mode: int) -> None:
-    """Makes a new file; what is there already, which may be in use, is left alone."""
-    try:
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode))
-    except OSError as error:
-        raise Fail(Code.USAGE, [f"{path}: {error.strerror}; move it away, or name another folder with --out"]) from None
-
-
-def _fill(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, encoding="ascii")
-    except OSError as error:
-        hint = "revoke what was issued (hubgw pki list), and ask again"
-        raise Fail(Code.FAILED, [f"{path}: {error.strerror}; {hint}"]) from None

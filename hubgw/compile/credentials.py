@@ -1,14 +1,15 @@
 """A gateway's certificates, the operator's or hubgw's own -> what charon holds, and what a connection refers to."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 from hubgw.compile.draft import Draft
 from hubgw.compile.scope import of_type
-from hubgw.pki.reading import Credentials, key_id, normalised
+from hubgw.pki.reading import Certificate, Credentials, key_id, normalised, read_certificates, read_revocation_lists
 from hubgw.plan.ipsec import IkeCertificate, IkeKey
 from hubgw.resources.connection import VpnGateway
 from hubgw.resources.inventory import Inventory
+from hubgw.resources.p2s_gateway import P2sVpnGateway
 from hubgw.resources.site import VpnSite
 
 
@@ -20,7 +21,31 @@ class Proof:
     authorities: tuple[str, ...]
 
 
-def given(inventory: Inventory, gateway: VpnGateway) -> Credentials | None:
+@dataclass(frozen=True, slots=True)
+class UsersAuthority:
+    """hubgw's own authority of users: its root, those below it, and the lists of what they have revoked. All as PEM."""
+
+    root: str = field(repr=False)
+    below: tuple[str, ...] = field(repr=False)
+    revocation_lists: tuple[str, ...] = field(repr=False)
+
+    @property
+    def certificates(self) -> tuple[Certificate, ...]:
+        """The root, and those below it."""
+        return tuple(one for text in (self.root, *self.below) for one in read_certificates(text))
+
+
+@dataclass(frozen=True, slots=True)
+class UserNeeds:
+    """What hubgw's own authority of users is needed for: certificates of gateways, by key, with the names that users
+    call each by, a host name before addresses; to be believed; to have certificates on its list, by their SHA-1."""
+
+    gateways: Mapping[str, tuple[str, ...]]
+    is_believed: bool
+    thumbprints: frozenset[str]
+
+
+def given(inventory: Inventory, gateway: VpnGateway | P2sVpnGateway) -> Credentials | None:
     """Returns what the settings of a gateway give it to prove itself by; None where it is hubgw's own authority's."""
     settings = inventory.settings_by_resource.get(gateway.key)
     own = settings.properties if settings else None
@@ -45,15 +70,32 @@ def needs(inventory: Inventory) -> dict[str, tuple[str, ...]]:
     for node in inventory.nodes:
         for instance in node.properties.gateway_instances:
             addresses.setdefault(instance.vpn_gateway.key, set()).add(str(instance.public_address))
-        for users in node.properties.user_gateway_instances:
-            addresses.setdefault(users.user_gateway.key, set()).add(str(users.public_address))
-    gateways = [
-        gateway.key
+    return {
+        gateway.key: tuple(sorted(addresses[gateway.key]))
         for gateway in inventory.gateways
-        if proves_itself(inventory, gateway) and given(inventory, gateway) is None
+        if gateway.key in addresses and proves_itself(inventory, gateway) and given(inventory, gateway) is None
+    }
+
+
+def user_needs(inventory: Inventory) -> UserNeeds:
+    """Returns what the gateways of users, and whom they believe, need of hubgw's own authority of users."""
+    addresses: dict[str, set[str]] = {}
+    for node in inventory.nodes:
+        for instance in node.properties.user_gateway_instances:
+            addresses.setdefault(instance.user_gateway.key, set()).add(str(instance.public_address))
+    gateways = {
+        gateway.key: (
+            *((fqdn,) if (fqdn := inventory.gateway_fqdn(gateway.key)) else ()),
+            *sorted(addresses[gateway.key]),
+        )
+        for gateway in inventory.user_gateways
+        if gateway.key in addresses and given(inventory, gateway) is None
+    }
+    believing = [
+        server.properties for server in inventory.servers if not server.properties.vpn_client_root_certificates
     ]
-    every = (*gateways, *(gateway.key for gateway in inventory.user_gateways))
-    return {key: tuple(sorted(addresses[key])) for key in every if key in addresses}
+    revoked = (one for properties in believing for one in properties.vpn_client_revoked_certificates)
+    return UserNeeds(gateways, bool(believing), frozenset(one.thumbprint.lower() for one in revoked))
 
 
 def compile_credentials(draft: Draft, credentials: Credentials, *owners: str) -> Proof:
@@ -63,10 +105,15 @@ def compile_credentials(draft: Draft, credentials: Credentials, *owners: str) ->
     draft.add(IkeKey(key_id(credentials.key), normalised(credentials.key)), *owners)
     for one in (own, *between, *authorities):
         draft.add(IkeCertificate(one.digest, one.subject, one.der), *owners)
-    for revoked in credentials.revoked:
-        draft.add(IkeCertificate(revoked.digest, revoked.issuer, revoked.der, revokes=True), *owners)
+    compile_lists(draft, credentials.revocation_lists, *owners)
     return Proof(own.digest, tuple(sorted(one.digest for one in authorities)))
 
 
+def compile_lists(draft: Draft, lists: Iterable[str], *owners: str) -> None:
+    """Writes revocation lists, each as PEM."""
+    for revoked in (one for text in lists for one in read_revocation_lists(text)):
+        draft.add(IkeCertificate(revoked.digest, revoked.issuer, revoked.der, revokes=True), *owners)
+
+
 Own = Mapping[str, Credentials]
-"""What hubgw's own authority has issued to gateways, by key."""
+"""What hubgw's own authorities have issued to gateways, by key."""

@@ -3,7 +3,7 @@
 from types import MappingProxyType
 
 from hubgw.compile.bgp import compile_bgp
-from hubgw.compile.credentials import Own
+from hubgw.compile.credentials import Own, UsersAuthority
 from hubgw.compile.draft import Allocations, Draft, Numbers
 from hubgw.compile.hubs import compile_hubs
 from hubgw.compile.machine import compile_machine
@@ -26,6 +26,7 @@ def compile_plan(
     *,
     addresses: Addresses = MappingProxyType({}),
     own: Own = MappingProxyType({}),
+    users: UsersAuthority | None = None,
 ) -> Plan:
     """Compiles what one machine shall hold.
 
@@ -36,7 +37,8 @@ def compile_plan(
         ruleset: digest of the nftables text that the machine's software carries.
         secret_key: the store's own key, from which the digests of secrets are derived.
         addresses: what the names of links were resolved to.
-        own: what hubgw's own authority has issued to gateways.
+        own: what hubgw's own authorities have issued to gateways.
+        users: hubgw's own authority of users, where there is one.
     """
     draft = Draft()
     scope = scope_of(inventory, node, Numbers(allocations))
@@ -45,7 +47,7 @@ def compile_plan(
         compile_hubs(draft, scope)
         compile_vnets(draft, scope)
         compile_sites(draft, scope, secret_key, Where(scope, addresses), own)
-        compile_users(draft, scope, secret_key, own)
+        compile_users(draft, scope, secret_key, own, users)
         compile_bgp(draft, scope, secret_key)
     return Plan(
         tuple(draft.objects.values()),

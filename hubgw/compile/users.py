@@ -1,11 +1,12 @@
 """Gateways of users: one interface an instance, its half of the pools routed there, and what answers in charon."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from ipaddress import IPv4Network, collapse_addresses
 from typing import Final
 
 from hubgw.compile.allocate import INSTANCES, users_owner
-from hubgw.compile.credentials import Own, compile_credentials
+from hubgw.compile.credentials import Own, UsersAuthority, compile_credentials, compile_lists, given
 from hubgw.compile.digest import keyed_digest
 from hubgw.compile.draft import Draft
 from hubgw.compile.mtu import tunnel_mtu
@@ -26,15 +27,52 @@ _DPD_DELAY = 10  # seconds
 _UNIQUE: Final[Mapping[ConcurrentSessions, str]] = {"both": "never", "replace": "replace", "keep-first": "keep"}
 
 
-def compile_users(draft: Draft, scope: Scope, secret_key: bytes, own: Own) -> None:
+@dataclass(frozen=True, slots=True)
+class _Terms:
+    """What the instances of a gateway have in common: its own certificate and whom it believes, by digests. Where
+    `is_strict`, nobody is believed of whose authority there is no good list."""
+
+    certificate: str
+    authorities: tuple[str, ...]
+    is_strict: bool
+
+
+def compile_users(draft: Draft, scope: Scope, secret_key: bytes, own: Own, authority: UsersAuthority | None) -> None:
     """Writes the gateway of users of each hosted hub that has one."""
     for hosted in scope.hubs:
-        if hosted.users and (credentials := own.get(hosted.users.gateway.key)):
-            proof = compile_credentials(draft, credentials, hosted.users.gateway.id)
-            for user in hosted.users.passwords:
+        if (users := hosted.users) is None:
+            continue
+        credentials = given(scope.inventory, users.gateway) or own.get(users.gateway.key)
+        # hubgw's own authority is made after this was compiled for the first time.
+        if credentials and (not users.by_certificate or users.roots or authority):
+            proof = compile_credentials(draft, credentials, users.gateway.id)
+            authorities, is_strict = _compile_authorities(draft, scope, users, authority)
+            terms = _Terms(proof.certificate, authorities, is_strict)
+            for user in users.passwords:
                 draft.add(_password(user, secret_key), user.id)
-            for instance in hosted.users.instances:
-                _compile_instance(draft, scope, hosted, hosted.users, instance=instance, certificate=proof.certificate)
+            for instance in users.instances:
+                _compile_instance(draft, scope, hosted, users, instance=instance, terms=terms)
+
+
+def _compile_authorities(
+    draft: Draft, scope: Scope, users: HostedUsers, authority: UsersAuthority | None
+) -> tuple[tuple[str, ...], bool]:
+    """Writes whom a configuration believes, with their lists; returns the roots' digests, and whether lists decide."""
+    if not users.by_certificate:
+        return (), False
+    server = users.server
+    roots = [root.certificate for root in users.roots]
+    settings = scope.inventory.settings_by_resource.get(server.key)
+    lists = [*((settings and settings.properties.revocation_lists) or ())]
+    certificates = list(roots)
+    if authority and (not roots or authority.certificates[0] in roots):
+        roots = [*roots, authority.certificates[0]]
+        certificates += authority.certificates
+        lists += authority.revocation_lists
+    for one in certificates:
+        draft.add(IkeCertificate(one.digest, one.subject, one.der), server.id)
+    compile_lists(draft, lists, server.id)
+    return tuple(sorted({root.digest for root in roots})), bool(lists)
 
 
 def _compile_instance(
@@ -44,7 +82,7 @@ def _compile_instance(
     users: HostedUsers,
     *,
     instance: UserGatewayInstance,
-    certificate: str,
+    terms: _Terms,
 ) -> None:
     gateway, server = users.gateway, users.server.properties
     name, if_id = scope.numbers.tunnel(users_owner(gateway, instance.instance))
@@ -64,18 +102,16 @@ def _compile_instance(
         pools.append(pool.name)
         draft.add(pool, *owners)
         draft.add(Route(hosted.table, prefix, OnLink(name)), *owners)
-    roots = [root.certificate for root in server.vpn_client_root_certificates]
-    for root in roots:
-        draft.add(IkeCertificate(root.digest, root.subject, root.der), users.server.id)
     for suffix, eap in _ways(users):
         by_password = eap == "mschapv2"
         server_of_users = IkeServer(
             name=f"{name}{suffix}",
             if_id=if_id,
             local_address=instance.local_address,
-            local_id=str(instance.public_address),
-            certificate=certificate,
-            authorities=() if by_password else tuple(sorted(root.digest for root in roots)),
+            local_id=scope.inventory.gateway_fqdn(gateway.key) or str(instance.public_address),
+            certificate=terms.certificate,
+            authorities=() if by_password else terms.authorities,
+            is_strict=terms.is_strict and not by_password,
             pools=tuple(pools),
             reached=_reached(scope, hosted, users),
             proposals=chosen.ike,
@@ -101,9 +137,8 @@ def _ways(users: HostedUsers) -> list[tuple[str, str]]:
 
     Who wants EAP is led past public keys by charon, but not from one method to another: there is one.
     """
-    by_certificate = "Certificate" in users.server.properties.vpn_authentication_types
     eap = "mschapv2" if users.passwords else "tls"
-    return [*([("", "")] if by_certificate else []), ("-eap", eap)]
+    return [*([("", "")] if users.by_certificate else []), ("-eap", eap)]
 
 
 def parts(users: HostedUsers, instance: int) -> list[IPv4Network]:

@@ -61,6 +61,11 @@ class Certificate:
         """What tells it from any other."""
         return digest(self.der)
 
+    @property
+    def thumbprint(self) -> str:
+        """What Azure tells it by: the whole SHA-1, in hexadecimal."""
+        return hashlib.sha1(self.der, usedforsecurity=False).hexdigest()
+
 
 @dataclass(frozen=True, slots=True)
 class RevocationList:

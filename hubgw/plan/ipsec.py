@@ -138,8 +138,9 @@ class IkePool:
 class IkeServer:
     """What answers users at a gateway instance: whoever has a certificate by one of the `authorities`, or proves
     himself by the EAP method (`tls`, `mschapv2`), is given an address of the `pools`, and reaches the prefixes that are
-    `reached`. All of them share one interface. `unique` is charon's word for several devices of one user: never (all
-    are let in), replace (the newest is), keep (the first is)."""
+    `reached`. All of them share one interface. Where it `is_strict`, whoever has a certificate whose authority has no
+    list, or one that is too old, is refused. `unique` is charon's word for several devices of one user: never (all are
+    let in), replace (the newest is), keep (the first is)."""
 
     name: str
     if_id: int
@@ -156,6 +157,7 @@ class IkeServer:
     child_life_bytes: int = 0  # 0: any number
     eap: str = ""
     unique: str = "never"
+    is_strict: bool = False
 
     @property
     def key(self) -> Key:

@@ -1,5 +1,6 @@
 """Certificates: whole, good now, of the gateway's addresses, and only where there are any to prove oneself by."""
 
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Final
 
@@ -8,28 +9,30 @@ from hubgw.resources.connection import VpnGateway
 from hubgw.resources.p2s_gateway import P2sVpnGateway
 from hubgw.resources.problem import STORED, Path, shown
 from hubgw.resources.report import Report, words
-from hubgw.resources.settings import Settings, SettingsProperties
+from hubgw.resources.settings import Settings
 from hubgw.resources.uses import used
+from hubgw.resources.vpn_server import VpnServerConfiguration
 
-_WHOLE: Final = {
+WHOLE: Final = {
     "certificate": "certificate",
     "privateKey": "private_key",
     "certificateAuthorities": "certificate_authorities",
 }
-_OF_A_BRANCH: Final = "is what a branch has"
-_EXTEND: Final = "extend the vpnSite, or one of its links"
-_OWN: Final = (*_WHOLE, "revocationLists")
+OF_A_BRANCH: Final = "is what a branch has"
+EXTEND: Final = "extend the vpnSite, or one of its links"
+_OWN: Final = (*WHOLE, "revocationLists")
 
 
 def check_certificates(report: Report) -> None:
     """What a gateway proves itself by is complete and fits; only IKEv2 has certificates, and only they a subject."""
     for settings in report.inventory.settings:
-        if isinstance(report.inventory.get(settings.properties.resource), VpnGateway):
+        target = report.inventory.get(settings.properties.resource)
+        if settings.properties.gateway_fqdn is not None and not isinstance(target, P2sVpnGateway):
+            message, fqdn = "is what a p2sVpnGateway has", shown(settings.properties.gateway_fqdn)
+            report.add(settings, ("properties", "gatewayFqdn"), message, fqdn, "extend the p2sVpnGateway")
+        if isinstance(target, VpnGateway):
             _check_gateway(report, settings)
-        elif isinstance(report.inventory.get(settings.properties.resource), P2sVpnGateway):
-            for field in sorted(_said(settings)):
-                report.add(settings, ("properties", field), "is nothing that a p2sVpnGateway has")
-        else:
+        elif not isinstance(target, P2sVpnGateway | VpnServerConfiguration):
             _check_branch(report, settings)
     for use in used(report):
         if use.terms.version == 1 and report.inventory.by_certificate(use.link.key):
@@ -38,13 +41,14 @@ def check_certificates(report: Report) -> None:
             report.add(use.connection, path, message, shown("IKEv1"), "use IKEv2, or authentication: PSK")
 
 
-def _said(settings: Settings) -> set[str]:
+def said_by(settings: Settings) -> set[str]:
+    """Returns the fields that settings have, but for whose they are and what is looked at for all of them."""
     said: dict[str, object] = settings.properties.model_dump(by_alias=True, exclude_none=True)
-    return set(said) - {"resource", "concurrentSessions"}
+    return set(said) - {"resource", "gatewayFqdn", "concurrentSessions"}
 
 
 def _check_branch(report: Report, settings: Settings) -> None:
-    for field in (field for field in _OWN if field in _said(settings)):
+    for field in (field for field in _OWN if field in said_by(settings)):
         path = ("properties", field)
         report.add(settings, path, "is what a vpnGateway has", hint="extend the vpnGateway that the branch connects to")
     identity = settings.properties.remote_identity or ""
@@ -56,22 +60,35 @@ def _check_branch(report: Report, settings: Settings) -> None:
 
 
 def _check_gateway(report: Report, settings: Settings) -> None:
-    said, own = _said(settings), settings.properties
+    said, own = said_by(settings), settings.properties
     for field in sorted(said - set(_OWN)):
-        report.add(settings, ("properties", field), _OF_A_BRANCH, hint=_EXTEND)
-    if missing := [field for field, name in _WHOLE.items() if getattr(own, name) is None]:
-        if said & set(_OWN):
-            message = f"a gateway's own certificate needs {' and '.join(missing)} too"
-            hint = "give all three, or none for one by hubgw's own authority"
-            report.add(settings, ("properties", min(said & set(_OWN))), message, hint=hint)
+        report.add(settings, ("properties", field), OF_A_BRANCH, hint=EXTEND)
+    if not is_whole(report, settings, said & set(_OWN)):
         return
-    _check_own(report, settings, own)
-    authorities = _check_authorities(report, settings, own)
-    for index, text in enumerate(own.revocation_lists or ()):
+    instances = [one for node in report.inventory.nodes for one in node.properties.gateway_instances]
+    of_gateway = [one for one in instances if one.vpn_gateway.key == own.resource.key]
+    check_own(report, settings, {one.instance: str(one.public_address) for one in of_gateway})
+    check_lists(report, settings, check_authorities(report, settings), "certificateAuthorities")
+
+
+def is_whole(report: Report, settings: Settings, said: Iterable[str]) -> bool:
+    """Tells whether settings give a gateway all that it proves itself by; some of it alone is a problem."""
+    missing = [field for field, name in WHOLE.items() if getattr(settings.properties, name) is None]
+    if missing and (some := sorted(said)):
+        message = f"a gateway's own certificate needs {' and '.join(missing)} too"
+        hint = "give all three, or none for one by hubgw's own authority"
+        report.add(settings, ("properties", some[0]), message, hint=hint)
+    return not missing
+
+
+def check_lists(report: Report, settings: Settings, authorities: Iterable[Certificate], named: str) -> None:
+    """Each list is by one of the authorities, and found there by charon; `named` is the field that has them."""
+    authorities = list(authorities)
+    for index, text in enumerate(settings.properties.revocation_lists or ()):
         path: Path = ("properties", "revocationLists", index)
         (revoked,) = read_revocation_lists(text)
         if not signed_by(revoked, authorities):
-            message = f"none of certificateAuthorities signed this list of {revoked.issuer}"
+            message = f"none of {named} signed this list of {revoked.issuer}"
             report.add(settings, path, message, hint="add the authority, or leave the list out")
         # charon looks for a list by that alone, and takes who is on one that it does not find for good.
         elif revoked.key_id not in {one.key_id for one in authorities}:
@@ -80,8 +97,10 @@ def _check_gateway(report: Report, settings: Settings) -> None:
             report.add(settings, path, message, hint=hint)
 
 
-def _check_own(report: Report, settings: Settings, own: SettingsProperties) -> None:
-    leaf, *_ = read_certificates(own.certificate or "")
+def check_own(report: Report, settings: Settings, addresses: Mapping[int, str]) -> None:
+    """The certificate is of the key, good now, and names the address of each instance."""
+    own = settings.properties
+    leaf = leaf_of(settings)
     path = ("properties", "certificate")
     if own.private_key and key_id(own.private_key) != leaf.key_id:
         message = f"is not the key of the certificate of {leaf.subject}"
@@ -90,19 +109,23 @@ def _check_own(report: Report, settings: Settings, own: SettingsProperties) -> N
         message = f"is that of an authority ({leaf.subject})"
         report.add(settings, path, message, hint="put the gateway's own certificate first")
     _check_times(report, settings, path, leaf)
-    gateway = settings.properties.resource.key
-    for node in report.inventory.nodes:
-        for instance in node.properties.gateway_instances:
-            address = str(instance.public_address)
-            if instance.vpn_gateway.key == gateway and address not in leaf.names:
-                message = f"does not name instance {instance.instance}, which calls itself by its publicAddress"
-                hint = f"have one made with the subject alternative name IP:{address}"
-                report.add(settings, path, f"{message} {address}", hint=hint)
+    for instance, address in addresses.items():
+        if address not in leaf.names:
+            message = f"does not name instance {instance}, which calls itself by its publicAddress"
+            hint = f"have one made with the subject alternative name IP:{address}"
+            report.add(settings, path, f"{message} {address}", hint=hint)
 
 
-def _check_authorities(report: Report, settings: Settings, own: SettingsProperties) -> list[Certificate]:
+def leaf_of(settings: Settings) -> Certificate:
+    """Returns the gateway's own certificate, which comes before those of the authorities between it and the root."""
+    leaf, *_ = read_certificates(settings.properties.certificate or "")
+    return leaf
+
+
+def check_authorities(report: Report, settings: Settings) -> list[Certificate]:
+    """Returns certificateAuthorities: each is one, and good now."""
     authorities = []
-    for index, text in enumerate(own.certificate_authorities or ()):
+    for index, text in enumerate(settings.properties.certificate_authorities or ()):
         path: Path = ("properties", "certificateAuthorities", index)
         (authority,) = read_certificates(text)
         authorities.append(authority)

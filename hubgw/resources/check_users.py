@@ -1,7 +1,7 @@
-"""Gateways of users: one a hub, each instance hosted once, pools that two instances can share, somebody to believe."""
+"""Gateways of users: one a hub, each instance hosted once, pools that two instances can share, good authorities."""
 
 from hubgw.resources.p2s_gateway import P2sVpnGateway
-from hubgw.resources.problem import shown
+from hubgw.resources.problem import STORED, Path, shown
 from hubgw.resources.report import Report, seconds, words
 from hubgw.resources.vpn_server import VpnServerConfiguration
 
@@ -32,12 +32,18 @@ def _check_pools(report: Report, gateway: P2sVpnGateway) -> None:
 
 def _check_roots(report: Report, server: VpnServerConfiguration) -> None:
     path = ("properties", "vpnClientRootCertificates")
-    by_certificate = "Certificate" in server.properties.vpn_authentication_types
-    if by_certificate and not server.properties.vpn_client_root_certificates:
-        report.add(server, path, "users prove themselves by certificates, and no authority of theirs is named")
-    for index, root in enumerate(server.properties.vpn_client_root_certificates):
-        if report.now and root.certificate.not_after < report.now:
-            report.add(server, (*path, index, "publicCertData"), f"has ended: {root.certificate.subject}")
+    roots = server.properties.vpn_client_root_certificates
+    if roots and server.properties.vpn_client_revoked_certificates:
+        # Who is refused before he is in has to be on a list that his own authority signed.
+        message = "a thumbprint revokes what hubgw's own authority issued, and vpnClientRootCertificates names others"
+        hint = "give their revocationLists in settings of the vpnServerConfiguration"
+        report.add(server, ("properties", "vpnClientRevokedCertificates"), message, hint=hint)
+    for index, root in enumerate(roots):
+        place: Path = (*path, index, "publicCertData")
+        # What is stored may have ended since, and must not keep other changes from being applied.
+        is_new = report.where(server.key, place) != STORED
+        if report.now and is_new and root.certificate.not_after < report.now:
+            report.add(server, place, f"has ended: {root.certificate.subject}")
 
 
 def _check_instances(report: Report) -> None:

@@ -107,6 +107,11 @@ class Inventory:
         """Tells whether the ends of a link prove themselves by certificates: its settings say so, or the site's."""
         return any(said.authentication == "Certificate" for said in self._said(link_key, "authentication"))
 
+    def gateway_fqdn(self, gateway_key: str) -> str | None:
+        """Returns the name that users call a gateway by, where settings give one."""
+        settings = self.settings_by_resource.get(gateway_key)
+        return settings.properties.gateway_fqdn if settings else None
+
     def _said(self, link_key: str, field: str) -> list[SettingsProperties]:
         """Returns what settings say of a link, if one has the field: the link's own, or else those of its site."""
         keys = (link_key, link_key.partition(LINK_SEGMENT)[0])

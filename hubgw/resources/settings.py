@@ -6,12 +6,13 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, Field
 
-from hubgw.names import IDENTITY
+from hubgw.names import IDENTITY, LABEL
 from hubgw.resources.base import ExtendedRef, Model, Resource, fault
 from hubgw.resources.certificates import Authorities, Chain, PrivateKey, RevocationLists, distinguished
 from hubgw.resources.peering import BgpPassword
 
 _ADDRESS_LIKE: Final = re.compile(r"[0-9.]+|.*:.*", re.ASCII | re.DOTALL)
+_FQDN: Final = re.compile(rf"(?=.{{1,64}}\Z)(?:{LABEL}\.)+(?![0-9]+\Z){LABEL}", re.ASCII)
 _EXPECTED: Final = "expected an IKE identity: an IP address, a host name, user@host or a subject like CN=branch1"
 
 
@@ -35,9 +36,18 @@ def _identity(text: str) -> str:
     return text
 
 
+def _gateway_fqdn(text: str) -> str:
+    # It is the common name of the gateway's certificate, which has 64 characters (X.520).
+    if not _FQDN.fullmatch(text):
+        raise fault("expected the full name of a host in the DNS, of at most 64 characters, like vpn.example.com")
+    return text
+
+
 class SettingsProperties(Model):
     """`authentication` is how the branch and the hub prove who they are; with `certificate` to `revocation_lists` a
-    vpnGateway has the operator's own certificate instead of one by hubgw's own authority.
+    vpnGateway has the operator's own certificate instead of one by hubgw's own authority. So has a p2sVpnGateway, where
+    `certificate_authorities` are those that users are to believe; the lists of the users' own authorities are a
+    vpnServerConfiguration's. `gateway_fqdn` is the name that users call a p2sVpnGateway by.
 
     `remote_identity` is the branch's IKE identity (its link's address, or else its name, where absent); of two sites
     that announce one prefix, that of the lower `priority` is preferred; `legacy_algorithms` lets IKE offer and accept
@@ -55,6 +65,7 @@ class SettingsProperties(Model):
     private_key: PrivateKey | None = None
     certificate_authorities: Authorities | None = None
     revocation_lists: RevocationLists | None = None
+    gateway_fqdn: Annotated[str, AfterValidator(_gateway_fqdn)] | None = None
     bgp_password: BgpPassword | None = None
     bgp_ttl_security: bool | None = None
     bgp_hold_time: Annotated[int, Field(ge=3, le=65535)] | None = None

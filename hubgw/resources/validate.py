@@ -22,6 +22,7 @@ from hubgw.resources.check_selectors import check_selectors
 from hubgw.resources.check_settings import check_settings
 from hubgw.resources.check_sites import check_sites
 from hubgw.resources.check_topology import check_gateways, check_hubs, check_vnet_connections
+from hubgw.resources.check_user_certificates import check_user_certificates
 from hubgw.resources.check_users import check_users
 from hubgw.resources.check_vpn_users import check_vpn_users
 from hubgw.resources.inventory import Inventory
@@ -60,4 +61,5 @@ def validate(resources: Iterable[Resource], where: Where, now: float = 0.0) -> t
     check_vpn_users(report)
     check_settings(report)
     check_certificates(report)
+    check_user_certificates(report)
     return tuple(sorted(report.problems, key=lambda problem: (problem.file, problem.line, problem.path)))

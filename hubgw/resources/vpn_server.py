@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import re
 from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator
@@ -12,6 +13,7 @@ from hubgw.resources.connection import IpsecPolicies
 from hubgw.resources.site import Name
 
 _MOST: Final = 16_384  # characters of Base64 in one certificate
+_THUMBPRINT: Final = re.compile(r"[0-9A-Fa-f]{40}", re.ASCII)
 _HINT: Final = "the lines of the PEM between BEGIN and END, without those two"
 
 
@@ -29,6 +31,12 @@ def _certificate(text: str) -> str:
 
 def _der(text: str) -> bytes:
     return base64.b64decode("".join(text.split()), validate=True)
+
+
+def _thumbprint(text: str) -> str:
+    if not _THUMBPRINT.fullmatch(text):
+        raise fault("expected the SHA-1 of a certificate as 40 hexadecimal digits", "leave out colons and spaces")
+    return text
 
 
 class RootCertificate(Model):
@@ -61,12 +69,22 @@ _Protocol = Annotated[Literal["IkeV2", "OpenVPN"], AfterValidator(_by_ike)]
 _Authentication = Annotated[Literal["Certificate", "Radius", "AAD"], AfterValidator(_implemented)]
 
 
+class RevokedCertificate(Model):
+    """A user's certificate that is good no longer."""
+
+    name: Name
+    thumbprint: Annotated[str, AfterValidator(_thumbprint)]
+
+
 class VpnServerConfigurationProperties(Model):
-    """`vpn_authentication_types` are Azure's; vpnUsers that refer to the configuration add EAP-MSCHAPv2 to them."""
+    """`vpn_authentication_types` are Azure's; vpnUsers that refer to the configuration add EAP-MSCHAPv2 to them.
+
+    Without `vpn_client_root_certificates` users are believed whose certificates hubgw's own authority issued."""
 
     vpn_protocols: Annotated[tuple[_Protocol, ...], Lenient, NotEmpty] = ("IkeV2",)
     vpn_authentication_types: Annotated[tuple[_Authentication, ...], Lenient] = ()
     vpn_client_root_certificates: Annotated[tuple[RootCertificate, ...], Lenient] = ()
+    vpn_client_revoked_certificates: Annotated[tuple[RevokedCertificate, ...], Lenient] = ()
     vpn_client_ipsec_policies: IpsecPolicies = ()
 
 

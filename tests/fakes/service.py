@@ -13,12 +13,14 @@ from hubgw.agent.statuses import (
     Connection,
     Event,
     Issued,
+    IssuedToUser,
     Json,
     Provisioning,
     ResourceStatus,
     RouteStatus,
     Status,
     TunnelStatus,
+    UsersStatus,
     Validity,
 )
 
@@ -228,6 +230,7 @@ class FakeService:
     answer: Status = field(default_factory=two_branches)
     applied: Applied = APPLIED
     certificates: list[Issued] = field(default_factory=list)
+    issued_to_users: list[IssuedToUser] = field(default_factory=list)
     calls: list[tuple[str, Mapping[str, object]]] = field(default_factory=list)
     _failures: list[Exception] = field(default_factory=list)
 
@@ -302,6 +305,22 @@ class FakeService:
     async def revoke(self, name: str, *, who: str) -> Sequence[Issued]:
         self._called("revoke", name=name, who=who)
         return self.certificates
+
+    async def users(self) -> UsersStatus:
+        return UsersStatus("the root\n", "the chain\n", "the list\n", tuple(self.issued_to_users))
+
+    async def issue_user(
+        self, request: str, name: str, days: int, *, renews: bool, revokes: bool, who: str
+    ) -> tuple[IssuedToUser, str]:
+        self._called("issue_user", request=request, name=name, days=days, renews=renews, revokes=revokes, who=who)
+        until = NOW + days * 86_400
+        issued = IssuedToUser(name, "2a", f"O=hubgw, CN={name}", (name,), until, None, NOW, "2b" * 20)
+        self.issued_to_users.append(issued)
+        return issued, "a certificate\n"
+
+    async def revoke_user(self, name: str, *, who: str) -> Sequence[IssuedToUser]:
+        self._called("revoke_user", name=name, who=who)
+        return self.issued_to_users
 
     async def bgp_peers(self, of: str) -> Sequence[BgpPeerStatus]:
         self._called("bgp_peers", of=of)

@@ -1,13 +1,20 @@
-"""Point-to-site: clients with certificates get addresses and reach virtual networks, inside ESP."""
+"""Point-to-site: clients with certificates get addresses and reach virtual networks, inside ESP; of hubgw's own
+authority they do until they are revoked."""
 
+import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import pkcs12
 
+from tests.certificates import Pair
 from tests.lab.capture import capture
 from tests.lab.reach import pings
 from tests.lab.topology import Lab
-from tests.lab.users import Client, client, gateway_of_users, root_of_users, server, user
+from tests.lab.users import OWN_AUTHORITY, Client, client, gateway_of_users, root_of_users, server, user
+from tests.lab.waiting import wait_for
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +35,7 @@ def logged_out(clients: list[Client]) -> Iterator[None]:
 def test_a_user_with_a_certificate_reaches_a_virtual_network(lab: Lab, clients: list[Client]) -> None:
     root, one = root_of_users(), clients[0]
     with gateway_of_users(lab, server(root)):
-        authority = lab.hub.run("pki", "ca").stdout
+        authority = lab.hub.run("user", "ca").stdout
         assert one.login(authority, user(root, "alice"))
         with (
             capture(lab.isp, "uhub", f"host {one.address} and ip proto 50", to_the_last=True) as esp,
@@ -45,9 +52,24 @@ def test_a_user_with_a_certificate_reaches_a_virtual_network(lab: Lab, clients: 
 def test_each_instance_has_its_own_half_of_the_pool(lab: Lab, clients: list[Client]) -> None:
     root = root_of_users()
     with gateway_of_users(lab, server(root)):
-        authority = lab.hub.run("pki", "ca").stdout
+        authority = lab.hub.run("user", "ca").stdout
         for instance, one in enumerate(clients):
             assert one.login(authority, user(root, f"user{instance}"), instance=instance)
             assert pings(lab.vnets["vnet1"], "10.50.0.4", one.virtual)
         first, second = (int(one.virtual.rpartition(".")[2]) for one in clients)
         assert 0 < first < 127 and 128 < second < 255
+
+
+def test_a_user_of_hubgws_own_authority_is_in_until_revoked(lab: Lab, clients: list[Client], tmp_path: Path) -> None:
+    hub, one, file = lab.hub, clients[0], tmp_path / "alice.p12"
+    with gateway_of_users(lab, OWN_AUTHORITY):
+        told = json.loads(hub.run("user", "add", "alice@example.com", "--out", str(file), "--json").stdout)
+        alice = pkcs12.load_pkcs12(file.read_bytes(), told["password"].encode())
+        assert alice.cert and isinstance(alice.key, rsa.RSAPrivateKey)
+        authority = hub.run("user", "ca").stdout
+        assert one.login(authority, Pair(alice.cert.certificate, alice.key))
+        assert pings(one.node, one.virtual, "10.50.0.4")
+        hub.run("user", "revoke", told["issued"]["serial"], "--yes")
+        wait_for("no SA is left", lambda: not one.charon.established() and hub.sas(one.address) == [], 60)
+        assert not one.login(authority, Pair(alice.cert.certificate, alice.key))
+        assert "was revoked" in hub.charon.log

@@ -73,7 +73,7 @@ def passwords(lab: Lab, root: Pair, **users: str) -> Iterator[str]:
     with gateway_of_users(lab, server(root)):
         lab.hub.apply_text("---".join(vpn_user(name, password) for name, password in users.items()))
         try:
-            yield lab.hub.run("pki", "ca").stdout
+            yield lab.hub.run("user", "ca").stdout
         finally:
             lab.hub.run("delete", *(f"vpnUsers/{name}" for name in users), "--yes")
 
@@ -127,7 +127,7 @@ def test_a_certificate_inside_tls(lab: Lab, clients: list[Client]) -> None:
     root, foreign, (one, two) = root_of_users(), root_of_users(), clients
     alice = user(root, "alice")
     with gateway_of_users(lab, server(root)):
-        authority = lab.hub.run("pki", "ca").stdout
+        authority = lab.hub.run("user", "ca").stdout
         assert by_tls(one, authority, root.pem, alice, "alice@example.com")
         assert pings(one.node, one.virtual, "10.50.0.4")
         assert two.login(authority, user(root, "bob"))  # by public key, at the same gateway

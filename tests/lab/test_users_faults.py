@@ -31,7 +31,7 @@ def test_an_address_is_no_newcomers_while_the_sa_of_another_may_carry(
     hub, vnet1 = lab.hub, lab.vnets["vnet1"]
     # Two addresses an instance: with two clients the pool is full.
     with gateway_of_users(lab, server(root), pool="10.99.0.0/29"):
-        authority = hub.run("pki", "ca").stdout
+        authority = hub.run("user", "ca").stdout
         for one, name in ((first, "first"), (second, "second")):
             assert one.login(authority, user(root, name))
         had = first.virtual

@@ -33,7 +33,7 @@ def clients(running_lab: Lab, root: Pair) -> Iterator[list[Client]]:
     """Three clients; the first is logged in at instance 0."""
     made = [client(running_lab, number) for number in (59, 60, 61)]
     with gateway_of_users(running_lab, server(root)):
-        assert made[0].login(running_lab.hub.run("pki", "ca").stdout, user(root, "honest"))
+        assert made[0].login(running_lab.hub.run("user", "ca").stdout, user(root, "honest"))
         yield made
     for one in made:
         one.node.destroy()
@@ -41,7 +41,7 @@ def clients(running_lab: Lab, root: Pair) -> Iterator[list[Client]]:
 
 def test_a_flood_of_half_open_sas_costs_nobody_a_packet(lab: Lab, root: Pair, clients: list[Client]) -> None:
     honest, newcomer, flooder = clients
-    authority = lab.hub.run("pki", "ca").stdout
+    authority = lab.hub.run("user", "ca").stdout
     first = _first_message(lab, flooder, authority, root)
     with (
         capture(lab.isp, "uhub", "udp src port 500", to_the_last=True) as answers,
@@ -59,7 +59,7 @@ def test_a_flood_of_half_open_sas_costs_nobody_a_packet(lab: Lab, root: Pair, cl
 @pytest.mark.slow
 def test_a_thousand_foreign_certificates_change_nothing_for_others(lab: Lab, root: Pair, clients: list[Client]) -> None:
     honest, newcomer, guesser = clients
-    authority = lab.hub.run("pki", "ca").stdout
+    authority = lab.hub.run("user", "ca").stdout
     assert not guesser.login(authority, user(root_of_users(), "honest"))
     with traffic(lab.vnets["vnet1"], "10.50.0.4", honest.node, honest.virtual, rate=20) as outcome:
         with socket.socket(socket.AF_UNIX) as sock:

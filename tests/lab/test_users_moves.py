@@ -47,7 +47,7 @@ def behind(running_lab: Lab) -> Iterator[Behind]:
     clients = [_client(nat, number) for number in (82, 83)]
     free, root = client(lab, 58), root_of_users()
     with gateway_of_users(lab, server(root)):
-        yield Behind(nat, clients, free, root, lab.hub.run("pki", "ca").stdout)
+        yield Behind(nat, clients, free, root, lab.hub.run("user", "ca").stdout)
     for node in (nat, free.node, *(one.node for one in clients)):
         node.destroy()
 

@@ -26,7 +26,7 @@ def clients(running_lab: Lab, root: Pair) -> Iterator[list[Client]]:
     """Two clients, each logged in at an instance of its own."""
     made = [client(running_lab, number) for number in (53, 54)]
     with gateway_of_users(running_lab, server(root)):
-        authority = running_lab.hub.run("pki", "ca").stdout
+        authority = running_lab.hub.run("user", "ca").stdout
         for instance, one in enumerate(made):
             assert one.login(authority, user(root, f"user{instance}"), instance=instance)
         yield made

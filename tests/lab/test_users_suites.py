@@ -66,7 +66,7 @@ def test_each_platform_has_a_suite_and_rekeys(lab: Lab, clients: list[Client]) -
     root, one = root_of_users(), clients[0]
     alice = user(root, "alice")
     with gateway_of_users(lab, server(root)):
-        authority = lab.hub.run("pki", "ca").stdout
+        authority = lab.hub.run("user", "ca").stdout
         for platform in _PLATFORMS:
             assert proposes(one, one.conf(authority, alice), alice.key, platform), platform
             rekeys(one, "--child", one.charon.child_spis)
@@ -82,7 +82,7 @@ def test_two_devices_of_one_user(lab: Lab, clients: list[Client]) -> None:
     root, (one, two) = root_of_users(), clients
     alice = user(root, "alice")
     with gateway_of_users(lab, server(root)):
-        authority = lab.hub.run("pki", "ca").stdout
+        authority = lab.hub.run("user", "ca").stdout
         try:
             assert one.login(authority, alice) and two.login(authority, alice)
             assert pings(one.node, one.virtual, "10.50.0.4") and pings(two.node, two.virtual, "10.50.0.4")

@@ -23,6 +23,14 @@ properties:
   vpnAuthenticationTypes: [Certificate]
   vpnClientRootCertificates: [{{name: root, publicCertData: {root}}}]
 """
+OWN_AUTHORITY = """
+type: vpnServerConfigurations
+name: users
+location: westeurope
+properties: {vpnAuthenticationTypes: [Certificate]}
+"""
+"""The vpnServerConfiguration that believes hubgw's own authority of users."""
+
 _GATEWAY = """
 type: p2sVpnGateways
 name: p1

@@ -54,7 +54,8 @@ def _remote(server: IkeServer, certificates: Certificates) -> dict[str, object]:
     authorities = [certificates[one].der for one in server.authorities]
     # A name in place of %any would keep charon from asking for the EAP identity, which the methods need.
     method = {"auth": f"eap-{server.eap}", "eap_id": "%any"} if server.eap else {"auth": "pubkey"}
-    return {"id": "%any", **method, **({"cacerts": authorities} if authorities else {})}
+    strict = {"revocation": "strict"} if server.is_strict else {}
+    return {"id": "%any", **method, **({"cacerts": authorities} if authorities else {}), **strict}
 
 
 def encode_user(user: IkeUser) -> dict[str, object]:

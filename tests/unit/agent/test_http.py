@@ -403,6 +403,8 @@ def test_who_may() -> None:
             assert "the-key" not in shown
             refused = _as_another(issue, GROUP, [])
             assert refused.startswith("403 ") and "certificates are issued for root alone" in refused
+            refused = _as_another([str(path), "POST", "/hubgw/users/issue", "{}"], GROUP, [])
+            assert refused.startswith("403 ") and "certificates are issued for root alone" in refused
 
 
 def test_certificates_are_issued_listed_and_revoked(path: Path, service: FakeService) -> None:
@@ -415,6 +417,30 @@ def test_certificates_are_issued_listed_and_revoked(path: Path, service: FakeSer
     status, revoked = ask(path, "POST", "/hubgw/pki/revoke", {"name": "branch1.example.com"})
     assert (status, revoked) == (200, {"revoked": [body["issued"]]})
     assert service.calls[-1][1]["name"] == "branch1.example.com"
+
+
+def test_users_are_issued_certificates_listed_and_revoked(path: Path, service: FakeService) -> None:
+    asked = {"request": "csr", "name": "alice", "days": 30, "renews": True, "revokes": False}
+    status, body = ask(path, "POST", "/hubgw/users/issue", asked)
+    assert (status, set(body)) == (200, {"issued", "certificate", "chain", "authority"})
+    assert service.calls[-1][0] == "issue_user" and service.calls[-1][1].items() >= asked.items()
+    status, listed = ask(path, "GET", "/hubgw/users")
+    assert (status, listed["users"]) == (200, [body["issued"]])
+    assert {"thumbprint", "renewFrom", "notAfter", "revoked"} < set(body["issued"])
+    status, revoked = ask(path, "POST", "/hubgw/users/revoke", {"name": "alice"})
+    assert (status, revoked) == (200, {"revoked": [body["issued"]]})
+    assert service.calls[-1] == ("revoke_user", {"name": "alice", "who": service.calls[-1][1]["who"]})
+
+
+@pytest.mark.parametrize("left_out", ["request", "name", "days", "renews", "revokes"])
+def test_a_request_of_a_users_certificate_is_whole(path: Path, service: FakeService, left_out: str) -> None:
+    asked = {"request": "csr", "name": "alice", "days": 30, "renews": False, "revokes": False}
+    missing = {key: value for key, value in asked.items() if key != left_out}
+    wrong: object = 1 if left_out in {"renews", "revokes"} else True
+    for body in (missing, asked | {left_out: None}, asked | {left_out: wrong}):
+        status, answer = ask(path, "POST", "/hubgw/users/issue", body)
+        assert (status, service.calls) == (422, [])
+        assert "expected {request, name, days, renews, revokes}" in json.dumps(answer)
 
 
 @pytest.mark.parametrize("left_out", ["request", "name", "names", "days"])
