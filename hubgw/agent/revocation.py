@@ -27,8 +27,7 @@ def revoked_sas(desired: Desired, sas: Sas, fresh: Mapping[str, Fresh], made_by:
         fresh: the lists that charon was given and that no SA was held against yet, by digest.
         made_by: what is known of an SA.
     """
-    revoked_to_users = any(since > -math.inf for since in desired.standing.values())
-    if not fresh and not desired.revoked and not revoked_to_users:
+    if not fresh and not desired.revoked and desired.users is None:
         return
     certificates = {obj.digest: obj for obj in desired.plan.objects if isinstance(obj, IkeCertificate)}
     connections = {obj.name: obj for obj in desired.plan.objects if isinstance(obj, IkeConnection) and obj.certificate}
@@ -47,8 +46,8 @@ def revoked_sas(desired: Desired, sas: Sas, fresh: Mapping[str, Fresh], made_by:
         if connection and connection.certificate in own:
             since, lists = _revoked(desired, sa, connection), by_own
         elif server and server.authorities == (root,):
-            # Nobody's certificate that was issued here names who has none: then it is as with another's authority.
-            since, lists = desired.standing.get(sa.remote_id.casefold()), by_users & fresh.keys()
+            # charon lets a client in as a pattern that its certificate matches, or as the id of its key: as nobody.
+            since, lists = desired.standing.get(sa.remote_id.casefold(), math.inf), by_users & fresh.keys()
         made = sas.now - sa.established
         if since is not None:
             until = since + LOADED_WITHIN

@@ -183,7 +183,8 @@ class UserCertificates:
 
     def standing(self) -> Mapping[str, float]:
         """Returns since when SAs of an identity, by its lower case, may stand: any time where nothing of its is revoked
-        (minus infinity), no time where no certificate in force has it (infinity), else after the last revocation."""
+        (minus infinity), no time where no certificate in force has it (infinity), else after the last revocation. What
+        is not among them is nobody's."""
         now, in_force, since = self._clock(), set[str](), dict[str, float]()
         for one in self.issued():
             identities = [name.casefold() for name in (*one.names, one.subject)]
