@@ -1,4 +1,4 @@
-"""Users on the agent's socket, below /hubgw/users: their certificates, who is revoked, and the list of that."""
+"""Users on the agent's socket, below /hubgw/users: their certificates, who is revoked, what clients have to know."""
 
 from aiohttp import web
 
@@ -13,6 +13,7 @@ def add_routes(router: web.UrlDispatcher) -> None:
     """Adds the paths below /hubgw/users."""
     router.add_get("/hubgw/users", _users)
     router.add_get("/hubgw/users/crl", _revocation_list)
+    router.add_get("/hubgw/users/profile", _profile)
     router.add_post("/hubgw/users/issue", _issue)
     router.add_post("/hubgw/users/revoke", _revoke)
 
@@ -26,6 +27,10 @@ async def _revocation_list(request: web.Request) -> web.Response:
     users = await request.app[SERVICE].users()
     (read,) = read_revocation_lists(users.revocation_list)
     return web.Response(body=read.der, headers={"Content-Type": "application/pkix-crl"})
+
+
+async def _profile(request: web.Request) -> web.Response:
+    return answer(to_json(await request.app[SERVICE].profile(request.query.get("gateway", ""))))
 
 
 async def _issue(request: web.Request) -> web.Response:

@@ -23,10 +23,12 @@ from hubgw.agent.statuses import (
     Issued,
     IssuedToUser,
     Json,
+    ProfileTerms,
     ResourceStatus,
     Status,
     UsersStatus,
 )
+from hubgw.agent.user_profiles import profile_terms
 from hubgw.compile.allocate import owners
 from hubgw.drivers.base import DriverError
 from hubgw.plan.bgp import PeerOf
@@ -253,6 +255,10 @@ class Hub:
         if revokes:
             await self._settled()
         return made
+
+    async def profile(self, gateway: str) -> ProfileTerms:
+        """See `Service.profile`."""
+        return profile_terms(await self._desired(), gateway)
 
     async def revoke_user(self, name: str, *, who: str) -> Sequence[IssuedToUser]:
         """See `Service.revoke_user`."""

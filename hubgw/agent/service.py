@@ -12,6 +12,7 @@ from hubgw.agent.statuses import (
     Issued,
     IssuedToUser,
     Json,
+    ProfileTerms,
     ResourceStatus,
     Status,
     UsersStatus,
@@ -148,6 +149,11 @@ class Service(Protocol):
     ) -> tuple[IssuedToUser, str]:
         """Issues a certificate to a user, from a request in PEM; returns what it is, and as PEM. One that `renews` is
         beside what the user has, which goes on unless it `revokes`. INVALID, NOT_FOUND."""
+        ...
+
+    async def profile(self, gateway: str) -> ProfileTerms:
+        """Returns what clients of a p2sVpnGateway have to know, by its name or id; "": of the only one. INVALID,
+        NOT_FOUND."""
         ...
 
     async def revoke_user(self, name: str, *, who: str) -> Sequence[IssuedToUser]:

@@ -23,6 +23,7 @@ VERBS = (
     "pki",
     "plan",
     "preflight",
+    "profile",
     "show",
     "user",
 )

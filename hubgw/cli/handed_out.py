@@ -1,13 +1,38 @@
-"""The files that certificates and keys are handed out in: made before anything is issued, and never written over."""
+"""The files that certificates and keys are handed out in: made before anything is issued, and never written over; and
+the passwords of keys in them."""
 
 import os
+import re
+import secrets
 from pathlib import Path
 from typing import Final
 
 from hubgw.cli.exits import Code, Fail
+from hubgw.names import Secret
 
 PUBLIC: Final = 0o644
 PRIVATE: Final = 0o600
+
+_PASSWORD_BYTES: Final = 15
+_PASSWORD: Final = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,126}[\x21-\x7e])?", re.ASCII)
+
+
+def new_password() -> Secret:
+    """Makes a password that nobody guesses, to be shown once."""
+    return Secret(secrets.token_urlsafe(_PASSWORD_BYTES))
+
+
+def read_password(name: str) -> Secret:
+    """Reads a password from a file's one line. Raises Fail (USAGE)."""
+    try:
+        text = Path(name).read_text(encoding="ascii").removesuffix("\n")
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else "is not ASCII"
+        raise Fail(Code.USAGE, [f"{name}: {why}; is it the file with the password?"]) from None
+    if not _PASSWORD.fullmatch(text):
+        message = "expected a password of 1 to 128 printable ASCII characters, on one line"
+        raise Fail(Code.USAGE, [f"{name}: {message}"])
+    return Secret(text)
 
 
 def read_request(name: str) -> str:

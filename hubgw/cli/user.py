@@ -3,28 +3,23 @@
 A private key is made here, and is in the PKCS#12 file alone: the agent is asked to sign a request.
 """
 
-import re
-import secrets
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 import click
 
 from hubgw.cli import common
 from hubgw.cli.exits import Code, Fail
-from hubgw.cli.handed_out import PRIVATE, PUBLIC, create, fill, read_request
+from hubgw.cli.handed_out import PRIVATE, PUBLIC, create, fill, new_password, read_password, read_request
 from hubgw.cli.output import as_json, line, moment, pairs, table
-from hubgw.names import NO_USER, USER, Secret
+from hubgw.names import NO_USER, USER
 from hubgw.pki.authority import new_rsa_key, request
 from hubgw.pki.pkcs12 import Form, pkcs12
 from hubgw.resources.problem import shown
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-_PASSWORD_BYTES: Final = 15
-_PASSWORD: Final = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,126}[\x21-\x7e])?", re.ASCII)
 
 
 @click.group("user")
@@ -89,7 +84,7 @@ def _issue(
         raise Fail(Code.USAGE, ["--csr: makes no PKCS#12; leave out --password-file and --legacy"])
     key = new_rsa_key() if csr is None else None
     asked = request(key, name) if key else read_request(csr or "")
-    password = _password(password_file) if password_file else Secret(secrets.token_urlsafe(_PASSWORD_BYTES))
+    password = read_password(password_file) if password_file else new_password()
     path = Path(out or f"{name}.{'p12' if key else 'pem'}")
     # What is issued is issued for good: there is a place for it before the agent is asked.
     with ExitStack() as undone:
@@ -182,15 +177,3 @@ def _print(pem: str) -> None:
 def _row(one: dict[str, Any]) -> list[str]:
     revoked = "" if one["revoked"] is None else moment(one["revoked"])
     return [one["name"], one["serial"], moment(one["notAfter"]), moment(one["renewFrom"]), revoked]
-
-
-def _password(name: str) -> Secret:
-    try:
-        text = Path(name).read_text(encoding="ascii").removesuffix("\n")
-    except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) else "is not ASCII"
-        raise Fail(Code.USAGE, [f"{name}: {why}; is it the file with the password?"]) from None
-    if not _PASSWORD.fullmatch(text):
-        message = "expected a password of 1 to 128 printable ASCII characters, on one line"
-        raise Fail(Code.USAGE, [f"{name}: {message}"])
-    return Secret(text)

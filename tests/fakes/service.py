@@ -15,6 +15,7 @@ from hubgw.agent.statuses import (
     Issued,
     IssuedToUser,
     Json,
+    ProfileTerms,
     Provisioning,
     ResourceStatus,
     RouteStatus,
@@ -317,6 +318,10 @@ class FakeService:
         issued = IssuedToUser(name, "2a", f"O=hubgw, CN={name}", (name,), until, None, NOW, "2b" * 20)
         self.issued_to_users.append(issued)
         return issued, "a certificate\n"
+
+    async def profile(self, gateway: str) -> ProfileTerms:
+        self._called("profile", gateway=gateway)
+        return ProfileTerms(gateway, "vpn.example.com", (), (), "Certificate", (), (), {})
 
     async def revoke_user(self, name: str, *, who: str) -> Sequence[IssuedToUser]:
         self._called("revoke_user", name=name, who=who)

@@ -1,0 +1,64 @@
+"""A gateway of users, as this machine has it -> what its clients have to know."""
+
+import ssl
+from dataclasses import asdict, fields
+from typing import Final
+
+from hubgw.agent.desired import Desired
+from hubgw.agent.references import is_named
+from hubgw.agent.service import Refusal, Refused
+from hubgw.agent.statuses import ProfileTerms
+from hubgw.compile.credentials import given
+from hubgw.pki.reading import Certificate
+from hubgw.plan.ipsec import IkeServer
+from hubgw.profiles.types import Suite
+from hubgw.resources.p2s_gateway import P2sVpnGateway
+from hubgw.resources.vpn_server import VpnServerConfiguration
+
+_SUITE: Final = Suite(ike_encryption="GCMAES256")
+"""What every platform can do of what a gateway accepts that has no policy."""
+
+
+def profile_terms(desired: Desired, name: str) -> ProfileTerms:
+    """Returns what clients of a gateway have to know; an empty name is the only one's.
+
+    Raises:
+        Refused: there is no such gateway, or several; it is not on this machine; hubgw issues nothing that it believes.
+    """
+    gateway = _gateway(desired, name)
+    server = desired.inventory.get(gateway.properties.vpn_server_configuration)
+    names = [one.name for one in desired.plan.users if one.gateway == gateway.id]
+    answering = [one for one in desired.plan.objects if isinstance(one, IkeServer) and one.name in names]
+    credentials = given(desired.inventory, gateway) or desired.own.get(gateway.key)
+    if not isinstance(server, VpnServerConfiguration) or not answering or credentials is None:
+        hint = "ask the agent of the node that has it in its userGatewayInstances"
+        raise Refused(Refusal.INVALID, [f"{gateway.name}: has no instance on this machine; {hint}"])
+    if desired.users is None or desired.users.certificates[0].digest not in answering[0].authorities:
+        hint = f"leave vpnClientRootCertificates of {server.name} out, or add hubgw's own root (hubgw user ca)"
+        raise Refused(Refusal.INVALID, [f"{gateway.name}: does not believe hubgw's own authority; {hint}"])
+    policy = next(iter(server.properties.vpn_client_ipsec_policies), None)
+    suite = Suite(**{one.name: getattr(policy, one.name) for one in fields(Suite)}) if policy else _SUITE
+    return ProfileTerms(
+        gateway=gateway.name,
+        server=answering[0].local_id,
+        authorities=tuple(map(_pem, credentials.believed)),
+        intermediates=tuple(map(_pem, credentials.own[1:])),
+        authentication=server.properties.vpn_authentication_types[0],
+        routes=answering[0].reached,
+        dns_servers=tuple(map(str, gateway.properties.custom_dns_servers)),
+        suite=asdict(suite),
+    )
+
+
+def _gateway(desired: Desired, name: str) -> P2sVpnGateway:
+    named = [one for one in desired.inventory.user_gateways if not name or is_named(name, one.id)]
+    if len(named) == 1:
+        return named[0]
+    known = ", ".join(one.name for one in desired.inventory.user_gateways) or "none"
+    if named:
+        raise Refused(Refusal.INVALID, [f"gateway: name one of {known}"])
+    raise Refused(Refusal.NOT_FOUND, [f"{name or 'gateway'}: there is no such p2sVpnGateway; there is {known}"])
+
+
+def _pem(certificate: Certificate) -> str:
+    return ssl.DER_cert_to_PEM_cert(certificate.der)

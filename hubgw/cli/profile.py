@@ -1,0 +1,132 @@
+"""`hubgw profile`: all that a user's client has to know, as its platform takes it, with a key of its own.
+
+The key is made here, and is in the profile alone.
+"""
+
+from contextlib import ExitStack
+from dataclasses import replace
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+from time import time
+from typing import Any, Final
+
+import click
+
+from hubgw.cli import common
+from hubgw.cli.exits import Code, Fail
+from hubgw.cli.handed_out import PRIVATE, create, fill, new_password, read_password
+from hubgw.cli.output import as_json, line, moment, note
+from hubgw.names import NO_USER, USER, Secret
+from hubgw.pki.authority import Use, issue, new_authority, new_rsa_key, request
+from hubgw.profiles.errors import ProfileError
+from hubgw.profiles.render import PLATFORMS, render
+from hubgw.profiles.types import Platform, Profile, Rendered, Suite, UserCredentials
+from hubgw.resources.problem import shown
+
+_KEYLESS: Final = frozenset({"azure"})
+"""Platforms whose profile has no key in it."""
+
+_OF_ROOT: Final = frozenset({"linux", "networkmanager"})
+"""Platforms that read a key which no password protects from files of root's, and so with nothing to type."""
+
+
+@click.command("profile")
+@click.argument("user")
+@click.option("--platform", type=click.Choice(PLATFORMS), required=True, help="Whose client it is.")
+@click.option("--gateway", metavar="NAME", default="", help="The p2sVpnGateway; not needed where there is one.")
+@click.option("--days", metavar="N", default=365, help="How long its certificate is good; 365 if not given.")
+@click.option("-o", "--out", metavar="FILE", help="The file to write; USER with the platform's ending if not given.")
+@click.option("--password-file", metavar="FILE", help="Holds the key's password; without it one is made.")
+@common.json_option
+@common.socket_option
+def command(
+    *,
+    user: str,
+    platform: Platform,
+    gateway: str,
+    days: int,
+    out: str | None,
+    password_file: str | None,
+    as_json_: bool,
+    socket: str | None,
+) -> None:
+    """Write a user's profile for a platform, with a new key and certificate, for root.
+
+    A user who has certificates gets another: each device has its own, and can be revoked by its serial. The password of
+    the key is shown this once; for linux and networkmanager there is none unless --password-file has one. Azure's zip
+    has no key: hubgw user add issues one.
+    """
+    if not USER.fullmatch(user):
+        raise Fail(Code.USAGE, [f"user: {NO_USER}, got {shown(user)}"])
+    client = common.client(socket)
+    password = _password(platform, password_file)
+    key = new_rsa_key()
+    profile = _profile(client.get("/hubgw/users/profile", gateway=gateway), user, password)
+    # Rendered for a certificate that nobody believes, so that what cannot be is said before anything is issued.
+    draft = _render(platform, replace(profile, credentials=_draft(user, key)))
+    path = Path(out or f"{user}{draft.suffix}")
+    issued: dict[str, Any] = {}
+    with ExitStack() as undone:
+        create(path, PRIVATE, "another file with --out")
+        undone.callback(path.unlink)
+        if platform not in _KEYLESS:
+            answer = client.post("/hubgw/users/issue", _asked(client.get("/hubgw/users")["users"], user, key, days))
+            issued = answer["issued"]
+        undone.pop_all()
+    if issued:
+        own = UserCredentials(answer["certificate"], key, (answer["chain"],))
+        draft = _render(platform, replace(profile, user=issued["name"], credentials=own))
+    fill(path, draft.content, "hubgw user")
+    _tell(path, issued, password if issued and password_file is None else None, for_programs=as_json_)
+
+
+def _tell(path: Path, issued: dict[str, Any], password: Secret | None, *, for_programs: bool) -> None:
+    if for_programs:
+        told = {"password": password.reveal()} if password else {}
+        as_json({"file": str(path), **({"issued": issued} if issued else {}), **told})
+    elif not issued:
+        line(str(path))
+        note("there is no key in it; hubgw user add issues one")
+    else:
+        line(f"{issued['subject']}, serial {issued['serial']}, until {moment(issued['notAfter'])}: {path}")
+        if password:
+            line(f"password: {password.reveal()}")
+
+
+def _profile(terms: dict[str, Any], user: str, password: Secret | None) -> Profile:
+    return Profile(
+        name=terms["gateway"],
+        server=terms["server"],
+        authorities=tuple(terms["authorities"]),
+        user=user,
+        authentication=terms["authentication"],
+        routes=tuple(map(IPv4Network, terms["routes"])),
+        dns_servers=tuple(map(IPv4Address, terms["dnsServers"])),
+        suite=Suite(**terms["suite"]),
+        password=password,
+        intermediates=tuple(terms["intermediates"]),
+    )
+
+
+def _render(platform: Platform, profile: Profile) -> Rendered:
+    try:
+        return render(platform, profile)
+    except ProfileError as error:
+        raise Fail(Code.REFUSED, str(error).splitlines()) from None
+
+
+def _draft(user: str, key: Secret) -> UserCredentials:
+    nobody = new_authority("nobody", time())
+    made = issue(nobody, request(key, user), user, (user,), now=time(), days=1, use=Use.USER)
+    return UserCredentials(made, key, (nobody.certificate,))
+
+
+def _asked(users: list[dict[str, Any]], user: str, key: Secret, days: int) -> dict[str, object]:
+    known = any(one["name"].casefold() == user.casefold() for one in users)
+    return {"request": request(key, user), "name": user, "days": days, "renews": known, "revokes": False}
+
+
+def _password(platform: Platform, password_file: str | None) -> Secret | None:
+    if password_file:
+        return read_password(password_file)
+    return None if platform in _OF_ROOT else new_password()
