@@ -27,13 +27,14 @@ def profile_terms(desired: Desired, name: str) -> ProfileTerms:
     """
     gateway = _gateway(desired, name)
     server = desired.inventory.get(gateway.properties.vpn_server_configuration)
-    names = [one.name for one in desired.plan.users if one.gateway == gateway.id]
-    answering = [one for one in desired.plan.objects if isinstance(one, IkeServer) and one.name in names]
+    interfaces = [one.if_id for one in desired.plan.users if one.gateway == gateway.id]
+    answering = [one for one in desired.plan.objects if isinstance(one, IkeServer) and one.if_id in interfaces]
     credentials = given(desired.inventory, gateway) or desired.own.get(gateway.key)
     if not isinstance(server, VpnServerConfiguration) or not answering or credentials is None:
         hint = "ask the agent of the node that has it in its userGatewayInstances"
         raise Refused(Refusal.INVALID, [f"{gateway.name}: has no instance on this machine; {hint}"])
-    if desired.users is None or desired.users.certificates[0].digest not in answering[0].authorities:
+    root = desired.users and desired.users.certificates[0].digest
+    if not any(root in one.authorities for one in answering):
         hint = f"leave vpnClientRootCertificates of {server.name} out, or add hubgw's own root (hubgw user ca)"
         raise Refused(Refusal.INVALID, [f"{gateway.name}: does not believe hubgw's own authority; {hint}"])
     policy = next(iter(server.properties.vpn_client_ipsec_policies), None)

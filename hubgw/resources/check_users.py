@@ -52,6 +52,13 @@ def _check_instances(report: Report) -> None:
         for node in report.inventory.nodes
         for index, instance in enumerate(node.properties.user_gateway_instances)
     ]
+    hosts: dict[str, str] = {}
+    for node, path, instance in hosted:
+        # Each agent has an authority of its own, and would believe no user of the other's.
+        if hosts.setdefault(instance.user_gateway.key, node.key) != node.key:
+            message = f"a second node for p2sVpnGateway {instance.user_gateway.name} is not implemented yet"
+            hint = "host both instances on one machine"
+            report.add(node, (*path, "p2sVpnGateway"), message, shown(instance.user_gateway.name), hint)
     for (node, path, instance), _ in seconds(hosted, lambda it: (it[2].user_gateway.key, it[2].instance)):
         message = f"instance {instance.instance} of p2sVpnGateway {instance.user_gateway.name} is hosted twice"
         report.add(node, (*path, "instance"), message, shown(instance.instance))
