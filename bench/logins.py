@@ -30,8 +30,8 @@ IN_TURN: Final = 30
 _HAND: Final = "192.0.2.238"
 _LOADER: Final = "192.0.2.242"
 
-# To charon its connections are one and the same, and one IKE SA would do.
-_LOADER_SETTINGS = "install_routes = no\n  install_virtual_ip = no\n  reuse_ikesa = no"
+# To charon its connections are one and the same, and one IKE SA would do; a blocked initiate holds a thread.
+_LOADER_SETTINGS = "install_routes = no\n  install_virtual_ip = no\n  reuse_ikesa = no\n  threads = 80"
 
 _SERVER = """connections {{
   users {{

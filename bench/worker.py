@@ -29,6 +29,7 @@ from hubgw.agent.hub import Hub
 from hubgw.agent.journal import Journal
 from hubgw.agent.reconcile import Drivers, Reconciler
 from hubgw.agent.routing import Routing
+from hubgw.agent.users import Users
 from hubgw.compile.machine import SYSCTLS
 from hubgw.drivers.exabgp.driver import ExabgpDriver
 from hubgw.drivers.netlink.driver import NetlinkDriver
@@ -139,7 +140,10 @@ class Worker:
         nothing = lambda: None  # noqa: E731 - no task here waits for it
         routing = Routing(self._drivers.netlink, self._drivers.exabgp, journal, fire=nothing, moved=nothing)
         self._reconciler = Reconciler(self._compiler, self._drivers, journal, routing)
-        self._hub = Hub(self._store, self._compiler, self._reconciler, journal, self._settle, certificates=certificates)
+        users = Users(self._reconciler, self._drivers.strongswan, journal)
+        self._hub = Hub(
+            self._store, self._compiler, self._reconciler, journal, self._settle, certificates=certificates, users=users
+        )
         self._passing: asyncio.Task[None] | None = None
         self._monitor: Monitor | None = None
         self._listening: asyncio.Task[None] | None = None

@@ -44,6 +44,18 @@ def is_ours(name: str) -> bool:
     return name[:3] in {VRF_PREFIX, TUNNEL_PREFIX, PORT_PREFIX} and name[3:].isascii() and name[3:].isdigit()
 
 
+def interface_of(connection: str) -> str:
+    """Returns the interface that an IKE connection of hubgw's belongs to, or nothing where it is not hubgw's.
+
+    A gateway of users may have several connections, told apart by what follows a hyphen.
+
+    >>> interface_of("hgt12"), interface_of("hgt12-eap"), interface_of("hgtx-1"), interface_of("(unnamed)")
+    ('hgt12', 'hgt12', '', '')
+    """
+    interface = connection.partition("-")[0]
+    return interface if is_ours(interface) else ""
+
+
 class Secret:
     """A preshared key, a password: shown as ``***`` wherever it could leak; `reveal` is the one way out."""
 

@@ -28,6 +28,7 @@ from hubgw.agent.resolved import Resolved
 from hubgw.agent.resolver import Resolver
 from hubgw.agent.routing import Routing
 from hubgw.agent.triggers import Triggers
+from hubgw.agent.users import Users
 from hubgw.compile.machine import SYSCTLS
 from hubgw.drivers.base import DriverError
 from hubgw.drivers.exabgp.driver import ExabgpDriver
@@ -125,7 +126,8 @@ class Agent:
         self._reconciler = Reconciler(compiler, drivers, self._journal, self._routing)
         self._dialler = Dialler(self._reconciler, drivers.strongswan, self._journal)
         self._resolver = Resolver(self._reconciler, resolved, self._journal, changed=self._triggers.fire)
-        self._diagnosis = Diagnosis(self._reconciler, drivers.strongswan, self._journal)
+        self._users = Users(self._reconciler, drivers.strongswan, self._journal)
+        self._diagnosis = Diagnosis(self._reconciler, drivers.strongswan, self._journal, self._users)
         self._pause = 0.0
         self._retry = Backoff(FIRST_RETRY, LONGEST_RETRY)
         self._listening = Backoff(FIRST_LISTEN, LONGEST_RETRY)
@@ -133,7 +135,9 @@ class Agent:
         self._faults: dict[str, str] = {}  # the last of each step
         self.monitor = drivers.netlink.monitor(nftables_codec.TABLE)
         settle = self._triggers.settle
-        self.hub = Hub(store, compiler, self._reconciler, self._journal, settle, certificates=certificates)
+        self.hub = Hub(
+            store, compiler, self._reconciler, self._journal, settle, certificates=certificates, users=self._users
+        )
 
     async def run(self) -> None:
         """Runs until SIGTERM or SIGINT."""
@@ -149,6 +153,7 @@ class Agent:
             self._diagnose,
             self._dial,
             self._names,
+            self._sign_ons,
             self._bgp,
             self._expire,
         ]
@@ -241,6 +246,12 @@ class Agent:
         """What the names of branches lead to, of tunnels that are down."""
         await asyncio.sleep(POLL)
         await self._resolver.round()
+
+    async def _sign_ons(self) -> None:
+        """Users who signed on and off, as far as no event told, and how full their pools are."""
+        await asyncio.sleep(POLL)
+        with suppress(DriverError):
+            await self._users.round()
 
     async def _expire(self) -> None:
         """Certificates that end soon."""

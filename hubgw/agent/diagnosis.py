@@ -11,8 +11,9 @@ from typing import Final, Self
 from hubgw.agent.desired import Desired
 from hubgw.agent.journal import Journal
 from hubgw.agent.reconcile import Reconciler
+from hubgw.agent.users import Users
 from hubgw.drivers.strongswan.driver import StrongswanDriver
-from hubgw.drivers.strongswan.faults import Fault, Why
+from hubgw.drivers.strongswan.faults import OF_USERS, Fault, Why
 from hubgw.drivers.strongswan.inbox import Missed
 from hubgw.plan.ipsec import ALL_TRAFFIC, IkeConnection
 from hubgw.plan.types import TunnelOf
@@ -61,11 +62,13 @@ class Diagnosis:
         reconciler: Reconciler,
         strongswan: StrongswanDriver,
         journal: Journal,
+        users: Users,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._reconciler = reconciler
         self._strongswan = strongswan
         self._journal = journal
+        self._users = users
         self._clock = clock
         self._stranger_told = -STRANGERS_EVERY
         self._told: dict[str, deque[float]] = {}  # when the last failures of a tunnel were events
@@ -74,11 +77,16 @@ class Diagnosis:
 
     async def follow(self) -> None:
         """Takes in what charon logs, until it is gone. Raises DriverError."""
-        async for heard in self._strongswan.faults():
-            if isinstance(heard, Missed):
-                self.miss(heard.count)
-            else:
-                self.take(heard)
+        try:
+            async for heard in self._strongswan.faults():
+                if isinstance(heard, Missed):
+                    self.miss(heard.count)
+                elif isinstance(heard, Fault):
+                    self.take(heard)
+                else:
+                    self._users.take(heard)
+        finally:
+            self._users.lost()
 
     def miss(self, count: int) -> None:
         """Counts failures that came faster than they were taken in, and tells it now and then."""
@@ -91,9 +99,10 @@ class Diagnosis:
     def take(self, fault: Fault) -> None:
         """Takes in one failure."""
         now, known = self._clock(), False
-        for tunnel, connection in self._concerned(fault):
+        for tunnel, connection in self._concerned(fault) if fault.why not in OF_USERS else ():
             known = True
             self._note(tunnel, words(fault, connection), now)
+        known = known or self._users.refused(fault)
         if not known and fault.address and now >= self._stranger_told + STRANGERS_EVERY:
             self._stranger_told = now
             self._journal.record("ike.stranger", address=fault.address, reason="no connection leads to this address")
@@ -185,6 +194,8 @@ def words(fault: Fault, connection: IkeConnection) -> str:
             return "the branch speaks IKEv1, which the hub's charon was built without; set both ends to IKEv2"
         case Why.AGGRESSIVE:
             return "the branch uses aggressive mode, which lets anybody guess at the preshared key; set it to main mode"
+        case why:
+            raise ValueError(f"{why.name}: is of users' clients alone")
 
 
 def _pairs(connection: IkeConnection) -> str:

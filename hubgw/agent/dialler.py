@@ -19,6 +19,7 @@ from hubgw.agent.renewal import Renewal
 from hubgw.drivers.base import DriverError
 from hubgw.drivers.strongswan.codec import IkeSa, by_connection, duplicates
 from hubgw.drivers.strongswan.driver import StrongswanDriver
+from hubgw.names import interface_of
 from hubgw.plan.types import TunnelOf
 
 FIRST_DELAY = 2.0  # seconds
@@ -89,7 +90,7 @@ class Dialler:
             await self._dial(down, sas, now)
             await self._renewal.round(tunnels, sas, now)
             users = {one.name for one in state.desired.plan.users}
-            await self._clean_up([sa for sa in sas if sa.connection.partition("-")[0] not in users], names, now)
+            await self._clean_up([sa for sa in sas if interface_of(sa.connection) not in users], names, now)
         except DriverError as error:
             self._journal.record("charon.lost", level=logging.WARNING, reason=error)
 

@@ -24,6 +24,7 @@ def add_routes(router: web.UrlDispatcher) -> None:
     router.add_get("/hubgw/pki", _pki)
     router.add_post("/hubgw/pki/issue", _issue)
     router.add_post("/hubgw/pki/revoke", _revoke)
+    router.add_post("/hubgw/users/disconnect", _disconnect)
     router.add_get("/hubgw/resources", _resources)
     router.add_get("/hubgw/status", _status)
     router.add_get("/hubgw/routes", _routes)
@@ -98,6 +99,12 @@ async def _revoke(request: web.Request) -> web.Response:
     body = await json_object(request)
     revoked = await request.app[SERVICE].revoke(str(body.get("name", "")), who=peer(request).who)
     return answer({"revoked": to_json(list(revoked))})
+
+
+async def _disconnect(request: web.Request) -> web.Response:
+    body = await json_object(request)
+    ended = await request.app[SERVICE].disconnect(str(body.get("name", "")), who=peer(request).who)
+    return answer({"sessions": to_json(list(ended))})
 
 
 async def _resources(request: web.Request) -> web.Response:

@@ -30,7 +30,8 @@ async def _revocation_list(request: web.Request) -> web.Response:
 
 
 async def _profile(request: web.Request) -> web.Response:
-    return answer(to_json(await request.app[SERVICE].profile(request.query.get("gateway", ""))))
+    asked = request.query
+    return answer(to_json(await request.app[SERVICE].profile(asked.get("gateway", ""), asked.get("user", ""))))
 
 
 async def _issue(request: web.Request) -> web.Response:

@@ -12,7 +12,7 @@ from hubgw.agent.edit import Edit
 from hubgw.agent.expiry import certificate_statuses
 from hubgw.agent.journal import Journal
 from hubgw.agent.metrics import exposition
-from hubgw.agent.observed import resource_statuses, route_statuses, tunnel_statuses
+from hubgw.agent.observed import resource_statuses, route_statuses, tunnel_statuses, user_gateways
 from hubgw.agent.reconcile import Reconciler
 from hubgw.agent.references import is_named, is_vpn_connection
 from hubgw.agent.service import Applied, BgpRoutes, Refusal, Refused, Sources
@@ -25,10 +25,13 @@ from hubgw.agent.statuses import (
     Json,
     ProfileTerms,
     ResourceStatus,
+    SessionStatus,
     Status,
     UsersStatus,
 )
 from hubgw.agent.user_profiles import profile_terms
+from hubgw.agent.user_sessions import NAME_OF_USER
+from hubgw.agent.users import Users
 from hubgw.compile.allocate import owners
 from hubgw.drivers.base import DriverError
 from hubgw.plan.bgp import PeerOf
@@ -63,6 +66,7 @@ class Hub:
         settle: Callable[[], Awaitable[None]],
         *,
         certificates: Certificates,
+        users: Users,
     ) -> None:
         """`settle` asks for a pass at once and returns when it has ended."""
         self._store = store
@@ -71,6 +75,7 @@ class Hub:
         self._journal = journal
         self._settle = settle
         self._certificates = certificates
+        self._users = users
         self._changing = asyncio.Lock()
 
     async def apply(
@@ -160,6 +165,9 @@ class Hub:
                 *bgp_status.learned_routes(desired.plan, self._reconciler.routing, learned, seen),
             ),
             certificates=certificate_statuses(desired, self._certificates, counters.time),
+            sessions=tuple(self._users.sessions()),
+            users=tuple(self._users.users()),
+            pools=tuple(self._users.pools.statuses()),
         )
 
     async def bgp_peers(self, of: str) -> Sequence[BgpPeerStatus]:
@@ -195,7 +203,29 @@ class Hub:
             await self._reconciler.follow()
         tunnels = tunnel_statuses(desired.plan, self._reconciler.state, counters)
         certificates = certificate_statuses(desired, self._certificates, counters.time)
-        return exposition(tunnels, await self.bgp_peers(""), certificates)
+        carried = await self._carried(desired.plan)
+        gateways = user_gateways(desired.plan, self._users.sessions(), self._users.pools.statuses(), carried)
+        return exposition(tunnels, await self.bgp_peers(""), certificates, gateways)
+
+    async def _carried(self, plan: Plan) -> Mapping[str, tuple[int, int]]:
+        with suppress(DriverError):
+            return await self._reconciler.octets() if plan.users else {}
+        return {}
+
+    async def disconnect(self, name: str, *, who: str) -> Sequence[SessionStatus]:
+        """See `Service.disconnect`."""
+        if not NAME_OF_USER.fullmatch(name):
+            hint = "name a user as hubgw show sessions does, or the address that the user's client was given"
+            raise Refused(Refusal.INVALID, [f"user: is no name and no address, got {name[:64]!r}; {hint}"])
+        with suppress(DriverError):
+            await self._reconciler.follow()
+        try:
+            found = await self._users.disconnect(name, who)
+        except DriverError as error:
+            raise Refused(Refusal.UNAVAILABLE, [str(error)]) from error
+        if not found:
+            raise Refused(Refusal.NOT_FOUND, [f"{name}: is not signed on; hubgw show sessions lists who is"])
+        return found
 
     async def events(self, limit: int) -> Sequence[Event]:
         """See `Service.events`."""
@@ -256,9 +286,9 @@ class Hub:
             await self._settled()
         return made
 
-    async def profile(self, gateway: str) -> ProfileTerms:
+    async def profile(self, gateway: str, user: str) -> ProfileTerms:
         """See `Service.profile`."""
-        return profile_terms(await self._desired(), gateway)
+        return profile_terms(await self._desired(), gateway, user)
 
     async def revoke_user(self, name: str, *, who: str) -> Sequence[IssuedToUser]:
         """See `Service.revoke_user`."""

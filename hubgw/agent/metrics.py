@@ -1,4 +1,4 @@
-"""Tunnels, BGP sessions, certificates -> what Prometheus reads, named after what Azure publishes of gateways. Pure."""
+"""Tunnels, BGP sessions, certificates, users -> what Prometheus reads, named as Azure names it of gateways. Pure."""
 
 from collections.abc import Iterable
 
@@ -6,19 +6,31 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from hubgw.agent.references import name_of
-from hubgw.agent.statuses import BgpPeerStatus, CertificateStatus, Connection, TunnelStatus, Validity
+from hubgw.agent.statuses import (
+    BgpPeerStatus,
+    CertificateStatus,
+    Connection,
+    TunnelStatus,
+    UserGateway,
+    Validity,
+)
 
 _TUNNEL = ("connection", "link", "instance")
 _PEER = ("connection", "peer", "instance")
 _CERTIFICATE = ("kind", "name", "subject", "serial")
+_USERS = ("gateway", "instance")
 
 
 def exposition(
-    tunnels: Iterable[TunnelStatus], peers: Iterable[BgpPeerStatus], certificates: Iterable[CertificateStatus]
+    tunnels: Iterable[TunnelStatus],
+    peers: Iterable[BgpPeerStatus],
+    certificates: Iterable[CertificateStatus],
+    gateways: Iterable[UserGateway] = (),
 ) -> bytes:
     """Returns all metrics in Prometheus' text format."""
     registry = CollectorRegistry()
-    registry.register(_Collected([*_tunnels(list(tunnels)), *_peers(list(peers)), _expiry(certificates)]))
+    metrics = [*_tunnels(list(tunnels)), *_peers(list(peers)), _expiry(certificates), *_users(list(gateways))]
+    registry.register(_Collected(metrics))
     return generate_latest(registry)
 
 
@@ -118,3 +130,29 @@ def _expiry(certificates: Iterable[CertificateStatus]) -> Metric:
     for labels, until in ends.items():
         expiry.add_metric(labels, until)
     return expiry
+
+
+def _users(gateways: list[UserGateway]) -> Iterable[Metric]:
+    gauges = {
+        "connection_count": GaugeMetricFamily("hubgw_p2s_connection_count", "Users' clients signed on", labels=_USERS),
+        "addresses": GaugeMetricFamily("hubgw_p2s_addresses", "Addresses that clients can be given", labels=_USERS),
+        "addresses_used": GaugeMetricFamily(
+            "hubgw_p2s_addresses_used", "Addresses that clients have now", labels=_USERS
+        ),
+        "pool_exhausted": GaugeMetricFamily(
+            "hubgw_p2s_pool_exhausted", "Whether a pool has no address left", labels=_USERS
+        ),
+    }
+    counters = {
+        "ingress_bytes": CounterMetricFamily("hubgw_p2s_ingress_bytes", "Octets from users' clients", labels=_USERS),
+        "egress_bytes": CounterMetricFamily("hubgw_p2s_egress_bytes", "Octets to users' clients", labels=_USERS),
+    }
+    for one in gateways:
+        labels = (name_of(one.gateway), str(one.instance))
+        gauges["connection_count"].add_metric(labels, one.sessions)
+        gauges["addresses"].add_metric(labels, one.addresses)
+        gauges["addresses_used"].add_metric(labels, one.addresses_used)
+        gauges["pool_exhausted"].add_metric(labels, one.exhausted)
+        counters["ingress_bytes"].add_metric(labels, one.bytes_in)
+        counters["egress_bytes"].add_metric(labels, one.bytes_out)
+    return [*gauges.values(), *counters.values()]

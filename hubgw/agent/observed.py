@@ -1,11 +1,21 @@
 """Plan, state and counters -> the status of resources, tunnels and routes, as `hubgw show` has them. Pure."""
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 
 from hubgw.agent.desired import Desired
 from hubgw.agent.live import states, summary
 from hubgw.agent.reconcile import Counters, State
-from hubgw.agent.statuses import Connection, Provisioning, ResourceStatus, RouteStatus, TunnelStatus
+from hubgw.agent.statuses import (
+    Connection,
+    PoolStatus,
+    Provisioning,
+    ResourceStatus,
+    RouteStatus,
+    SessionStatus,
+    TunnelStatus,
+    UserGateway,
+)
 from hubgw.drivers.strongswan.codec import ChildSa
 from hubgw.plan.ipsec import ALL_TRAFFIC
 from hubgw.plan.kernel import Group, Route, Tiers, Tunnels, Vrf
@@ -75,6 +85,32 @@ def tunnel_statuses(plan: Plan, state: State, counters: Counters) -> Iterator[Tu
             ike_cipher=ike.cipher if ike else "",
             selectors=", ".join(sorted(one.selectors for one in carrying)),
             last_error=state.last_errors.get(tunnel.name, "") or narrowed(tunnel, carrying),
+        )
+
+
+def user_gateways(
+    plan: Plan,
+    sessions: Iterable[SessionStatus],
+    pools: Iterable[PoolStatus],
+    carried: Mapping[str, tuple[int, int]],
+) -> Iterator[UserGateway]:
+    """Yields what each gateway instance of users has together; `carried` is by interface."""
+    signed_on = Counter((one.gateway, one.instance) for one in sessions)
+    of_instance: dict[tuple[str, int], list[PoolStatus]] = {}
+    for pool in pools:
+        of_instance.setdefault((pool.gateway, pool.instance), []).append(pool)
+    for users in plan.users:
+        key = users.gateway, users.instance
+        own = of_instance.get(key, [])
+        bytes_in, bytes_out = carried.get(users.name, (0, 0))
+        yield UserGateway(
+            *key,
+            sessions=signed_on[key],
+            bytes_in=bytes_in,
+            bytes_out=bytes_out,
+            addresses=sum(one.size for one in own),
+            addresses_used=sum(one.online for one in own),
+            exhausted=any(one.exhausted for one in own),
         )
 
 

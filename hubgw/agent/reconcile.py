@@ -179,6 +179,10 @@ class Reconciler:
             charon = str(error)
         return Counters(time.time(), charon, spoofed, replayed, integrity_failed)
 
+    async def octets(self) -> Mapping[str, tuple[int, int]]:
+        """Returns what each tunnel interface has received and sent, since it was made. Raises DriverError."""
+        return await self._drivers.netlink.octets()
+
     async def has_lost_connections(self) -> bool:
         """Tells whether somebody unloaded a connection of ours from charon, which sends no event for it."""
         if self.state.desired is None or "strongswan" in self.state.unreachable:

@@ -47,7 +47,9 @@ def revoked_sas(desired: Desired, sas: Sas, fresh: Mapping[str, Fresh], made_by:
             since, lists = _revoked(desired, sa, connection), by_own
         elif server and server.authorities == (root,):
             # charon lets a client in as a pattern that its certificate matches, or as the id of its key: as nobody.
-            since, lists = desired.standing.get(sa.remote_id.casefold(), math.inf), by_users & fresh.keys()
+            # Of EAP-TLS it is the EAP identity that the certificate has to have; the IKE identity says nothing.
+            whose = sa.eap_identity or sa.remote_id
+            since, lists = desired.standing.get(whose.casefold(), math.inf), by_users & fresh.keys()
         made = sas.now - sa.established
         if since is not None:
             until = since + LOADED_WITHIN

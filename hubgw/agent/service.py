@@ -14,6 +14,7 @@ from hubgw.agent.statuses import (
     Json,
     ProfileTerms,
     ResourceStatus,
+    SessionStatus,
     Status,
     UsersStatus,
 )
@@ -124,6 +125,13 @@ class Service(Protocol):
         """Returns the newest events, the oldest of them first."""
         ...
 
+    async def disconnect(self, name: str, *, who: str) -> Sequence[SessionStatus]:
+        """Ends the sessions of a user, or of the client that was given an address; returns those that it ends.
+
+        NOT_FOUND where there is none.
+        """
+        ...
+
     async def authority(self) -> str:
         """Returns the certificate of hubgw's own authority, as PEM."""
         ...
@@ -151,8 +159,8 @@ class Service(Protocol):
         beside what the user has, which goes on unless it `revokes`. INVALID, NOT_FOUND."""
         ...
 
-    async def profile(self, gateway: str) -> ProfileTerms:
-        """Returns what clients of a p2sVpnGateway have to know, by its name or id; "": of the only one. INVALID,
+    async def profile(self, gateway: str, user: str) -> ProfileTerms:
+        """Returns what a user's client of a p2sVpnGateway has to know, by its name or id; "": of the only one. INVALID,
         NOT_FOUND."""
         ...
 

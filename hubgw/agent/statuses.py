@@ -234,6 +234,77 @@ class CertificateStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class SessionStatus:
+    """A user's client that is signed on.
+
+    `user` is whom it proved to be: the common name of a subject, else the `identity` as it is. `addresses` are those
+    that it was given, `remote_address` and `remote_port` where it comes from. `since` is its login, in epoch seconds;
+    `gateway` is a full id. What the session has carried is since then, or since the agent's start.
+    """
+
+    user: str
+    identity: str
+    group: str
+    addresses: tuple[str, ...]
+    remote_address: str
+    remote_port: int
+    cipher: str
+    ike_cipher: str
+    bytes_in: int
+    bytes_out: int
+    since: float
+    gateway: str
+    instance: int
+    ike_sa: int
+
+
+@dataclass(frozen=True, slots=True)
+class UserStatus:
+    """A user who is signed on, or of whom the agent has heard since its start; times are epoch seconds.
+
+    Whose name a refusal bears has proved nothing. `refusal` is why the last one was, `refused_address` where it came
+    from.
+    """
+
+    user: str
+    sessions: int
+    addresses: tuple[str, ...]
+    last_login: float | None
+    last_refusal: float | None
+    refused_address: str
+    refusal: str
+
+
+@dataclass(frozen=True, slots=True)
+class PoolStatus:
+    """A gateway instance's pool of addresses for users; `gateway` is a full id. Of its `size` addresses `online` are in
+    use, and `offline` wait for who had them, as long as there are others."""
+
+    name: str
+    prefix: str
+    gateway: str
+    instance: int
+    size: int
+    online: int
+    offline: int
+    exhausted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class UserGateway:
+    """What a gateway instance of users has together; `gateway` is a full id."""
+
+    gateway: str
+    instance: int
+    sessions: int
+    bytes_in: int
+    bytes_out: int
+    addresses: int
+    addresses_used: int
+    exhausted: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """Everything that `hubgw show` needs, at one moment (`time`, epoch seconds).
 
@@ -247,6 +318,9 @@ class Status:
     tunnels: tuple[TunnelStatus, ...]
     routes: tuple[RouteStatus, ...]
     certificates: tuple[CertificateStatus, ...] = ()
+    sessions: tuple[SessionStatus, ...] = ()
+    users: tuple[UserStatus, ...] = ()
+    pools: tuple[PoolStatus, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,10 @@ _SUITE: Final = Suite(ike_encryption="GCMAES256")
 """What every platform can do of what a gateway accepts that has no policy."""
 
 
-def profile_terms(desired: Desired, name: str) -> ProfileTerms:
-    """Returns what clients of a gateway have to know; an empty name is the only one's.
+def profile_terms(desired: Desired, name: str, user: str) -> ProfileTerms:
+    """Returns what a user's client of a gateway has to know; an empty name is the only one's.
+
+    Who is among the vpnUsers proves himself by his password, and everybody else by a certificate.
 
     Raises:
         Refused: there is no such gateway, or several; it is not on this machine; hubgw issues nothing that it believes.
@@ -33,8 +35,12 @@ def profile_terms(desired: Desired, name: str) -> ProfileTerms:
     if not isinstance(server, VpnServerConfiguration) or not answering or credentials is None:
         hint = "ask the agent of the node that has it in its userGatewayInstances"
         raise Refused(Refusal.INVALID, [f"{gateway.name}: has no instance on this machine; {hint}"])
+    names = {one.user_name.casefold() for one in desired.inventory.users_of(server.key)}
+    by_password = user.casefold() in names
     root = desired.users and desired.users.certificates[0].digest
-    if not any(root in one.authorities for one in answering):
+    if not by_password and not server.properties.by_certificate:
+        raise Refused(Refusal.NOT_FOUND, [f"{user}: is none of the vpnUsers of {server.name}"])
+    if not by_password and not any(root in one.authorities for one in answering):
         hint = f"leave vpnClientRootCertificates of {server.name} out, or add hubgw's own root (hubgw user ca)"
         raise Refused(Refusal.INVALID, [f"{gateway.name}: does not believe hubgw's own authority; {hint}"])
     policy = next(iter(server.properties.vpn_client_ipsec_policies), None)
@@ -44,7 +50,7 @@ def profile_terms(desired: Desired, name: str) -> ProfileTerms:
         server=answering[0].local_id,
         authorities=tuple(map(_pem, credentials.believed)),
         intermediates=tuple(map(_pem, credentials.own[1:])),
-        authentication=server.properties.vpn_authentication_types[0],
+        authentication="EapMsChapV2" if by_password else "Certificate",
         routes=answering[0].reached,
         dns_servers=tuple(map(str, gateway.properties.custom_dns_servers)),
         suite=asdict(suite),

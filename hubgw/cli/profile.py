@@ -54,22 +54,24 @@ def command(
 
     A user who has certificates gets another: each device has its own, and can be revoked by its serial. The password of
     the key is shown this once; for linux and networkmanager there is none unless --password-file has one. Azure's zip
-    has no key: hubgw user add issues one.
+    has no key: hubgw user add issues one. Who is among the vpnUsers has a password of his own, which is in no profile.
     """
-    if not USER.fullmatch(user):
-        raise Fail(Code.USAGE, [f"user: {NO_USER}, got {shown(user)}"])
     client = common.client(socket)
-    password = _password(platform, password_file)
+    profile = _profile(client.get("/hubgw/users/profile", gateway=gateway, user=user), user)
+    if profile.by_certificate and not USER.fullmatch(user):
+        raise Fail(Code.USAGE, [f"user: {NO_USER}, got {shown(user)}"])
+    password = _password(platform, password_file) if profile.by_certificate else None
     key = new_rsa_key()
-    profile = _profile(client.get("/hubgw/users/profile", gateway=gateway), user, password)
-    # Rendered for a certificate that nobody believes, so that what cannot be is said before anything is issued.
-    draft = _render(platform, replace(profile, credentials=_draft(user, key)))
+    if profile.by_certificate:
+        # Rendered for a certificate that nobody believes, so that what cannot be is said before anything is issued.
+        profile = replace(profile, password=password, credentials=_draft(user, key))
+    draft = _render(platform, profile)
     path = Path(out or f"{user}{draft.suffix}")
     issued: dict[str, Any] = {}
     with ExitStack() as undone:
         create(path, PRIVATE, "another file with --out")
         undone.callback(path.unlink)
-        if platform not in _KEYLESS:
+        if profile.by_certificate and platform not in _KEYLESS:
             answer = client.post("/hubgw/users/issue", _asked(client.get("/hubgw/users")["users"], user, key, days))
             issued = answer["issued"]
         undone.pop_all()
@@ -78,6 +80,10 @@ def command(
         draft = _render(platform, replace(profile, user=issued["name"], credentials=own))
     fill(path, draft.content, "hubgw user")
     _tell(path, issued, password if issued and password_file is None else None, for_programs=as_json_)
+    if not profile.by_certificate:
+        note("the user's password is not in it: hubgw gives none away")
+    elif not issued:
+        note("there is no key in it; hubgw user add issues one")
 
 
 def _tell(path: Path, issued: dict[str, Any], password: Secret | None, *, for_programs: bool) -> None:
@@ -86,14 +92,13 @@ def _tell(path: Path, issued: dict[str, Any], password: Secret | None, *, for_pr
         as_json({"file": str(path), **({"issued": issued} if issued else {}), **told})
     elif not issued:
         line(str(path))
-        note("there is no key in it; hubgw user add issues one")
     else:
         line(f"{issued['subject']}, serial {issued['serial']}, until {moment(issued['notAfter'])}: {path}")
         if password:
             line(f"password: {password.reveal()}")
 
 
-def _profile(terms: dict[str, Any], user: str, password: Secret | None) -> Profile:
+def _profile(terms: dict[str, Any], user: str) -> Profile:
     return Profile(
         name=terms["gateway"],
         server=terms["server"],
@@ -103,7 +108,6 @@ def _profile(terms: dict[str, Any], user: str, password: Secret | None) -> Profi
         routes=tuple(map(IPv4Network, terms["routes"])),
         dns_servers=tuple(map(IPv4Address, terms["dnsServers"])),
         suite=Suite(**terms["suite"]),
-        password=password,
         intermediates=tuple(terms["intermediates"]),
     )
 

@@ -23,7 +23,7 @@ def command(*, kind: str, name: str | None, of: str | None, show_key: bool, as_j
     """Tell what there is, as a table or one in full.
 
     Tunnels and routes can be asked for by whose they are too: by the name of a connection, site or hub; certificates
-    by that of a gateway or a branch, or by serial.
+    by that of a gateway or a branch, or by serial; sessions and pools by that of a gateway, or an address.
 
     BGP: hubgw show bgp peers|learned|advertised|refused, and then the name of a connection, site or hub, or a peer's
     address.
@@ -71,7 +71,7 @@ def _cell(name: str, value: object) -> str:
     match value:
         case None:
             return ""
-        case float() if name in {"since", "until"}:
+        case float() if name in {"since", "until", "lastLogin", "lastRefusal"}:
             return moment(value)
         case list():
             return " ".join(map(str, value))

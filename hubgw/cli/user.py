@@ -1,4 +1,4 @@
-"""`hubgw user`: users of hubgw's own authority: their certificates, issued, renewed and revoked.
+"""`hubgw user`: users of hubgw's own authority, their certificates issued, renewed and revoked; sessions that end.
 
 A private key is made here, and is in the PKCS#12 file alone: the agent is asked to sign a request.
 """
@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
+from hubgw.agent.references import name_of
 from hubgw.cli import common
 from hubgw.cli.exits import Code, Fail
 from hubgw.cli.handed_out import PRIVATE, PUBLIC, create, fill, new_password, read_password, read_request
@@ -24,7 +25,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @click.group("user")
 def command() -> None:
-    """Users' certificates, of hubgw's own authority."""
+    """Users of point-to-site gateways: certificates of hubgw's own authority, and sessions."""
 
 
 def _options(verb: F) -> F:
@@ -153,6 +154,26 @@ def revoke(*, name: str, yes: bool, socket: str | None) -> None:
     common.confirm("Revoke?", [name], yes=yes)
     for one in common.client(socket).post("/hubgw/users/revoke", {"name": name})["revoked"]:
         line(f"{one['subject']}, serial {one['serial']}: revoked")
+
+
+@command.command("disconnect")
+@click.argument("name", metavar="NAME|ADDRESS")
+@common.yes_option
+@common.json_option
+@common.socket_option
+def disconnect(*, name: str, yes: bool, as_json_: bool, socket: str | None) -> None:
+    """End the sessions of a user, or the one that was given an address.
+
+    The user may sign on again at once.
+    """
+    common.confirm("Disconnect?", [name], yes=yes)
+    ended: list[dict[str, Any]] = common.client(socket).post("/hubgw/users/disconnect", {"name": name})["sessions"]
+    if as_json_:
+        as_json(ended)
+        return
+    for one in ended:
+        where = f"{name_of(one['gateway'])}/{one['instance']}"
+        line(f"{one['user']}, {' '.join(one['addresses'])} at {where}: disconnected")
 
 
 @command.command("ca")

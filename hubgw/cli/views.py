@@ -22,6 +22,9 @@ class Status:
         self.tunnels: list[Thing] = answer["tunnels"]
         self.routes: list[Thing] = answer["routes"]
         self.certificates: list[Thing] = answer["certificates"]
+        self.sessions: list[Thing] = answer["sessions"]
+        self.users: list[Thing] = answer["users"]
+        self.pools: list[Thing] = answer["pools"]
         self.of_type: dict[str, list[Thing]] = defaultdict(list)
         self.children: dict[str, list[Thing]] = defaultdict(list)
         self.tunnels_of: dict[str, list[Thing]] = defaultdict(list)
@@ -56,6 +59,12 @@ def select(status: Status, kind: str, name: str | None) -> list[Thing]:
         return [one for one in status.routes if not name or _owned(name, one, ("hub", "origin"))]
     if kind == "certificate":
         return [one for one in status.certificates if not name or _owned(name, one, ("id",))]
+    if kind == "sessions":
+        return [one for one in status.sessions if not name or _is_session(name, one)]
+    if kind == "users":
+        return [one for one in status.users if not name or name.lower() == one["user"].lower()]
+    if kind == "pools":
+        return [one for one in status.pools if not name or _owned(name, one, ("gateway",))]
     kinds = ("connection", "vnet-connection") if kind == "connection" else (kind,)
     of_kind = [one for each in kinds for one in status.of_type[TYPES[each].lower()]]
     return [one for one in of_kind if not name or is_named(name, one["id"])]
@@ -68,6 +77,11 @@ def _type(one: Thing) -> str:
 def _owned(name: str, one: Thing, owners: Sequence[str]) -> bool:
     own = {str(one.get(part, "")).lower() for part in ("name", "prefix", "vrf", "serial")}
     return name.lower() in own or any(is_named(name, one[owner]) for owner in owners if one[owner])
+
+
+def _is_session(name: str, one: Thing) -> bool:
+    own = {one["user"].lower(), one["identity"].lower(), one["remoteAddress"], *one["addresses"]}
+    return name.lower() in own or is_named(name, one["gateway"])
 
 
 def _wan(status: Status, one: Thing) -> list[str]:
@@ -201,6 +215,46 @@ def _certificate(_: Status, one: Thing) -> list[str]:
     ]
 
 
+def _session(status: Status, one: Thing) -> list[str]:
+    return [
+        one["user"],
+        one["group"],
+        " ".join(one["addresses"]),
+        f"{one['remoteAddress']}:{one['remotePort']}",
+        one["cipher"],
+        size(one["bytesIn"]),
+        size(one["bytesOut"]),
+        age(status.time - one["since"]),
+        f"{name_of(one['gateway'])}/{one['instance']}",
+    ]
+
+
+def _user(status: Status, one: Thing) -> list[str]:
+    def ago(moment_: float | None) -> str:
+        return "" if moment_ is None else f"{age(status.time - moment_)} ago"
+
+    return [
+        one["user"],
+        str(one["sessions"]),
+        " ".join(one["addresses"]),
+        ago(one["lastLogin"]),
+        ago(one["lastRefusal"]),
+        one["refusal"],
+    ]
+
+
+def _pool(_: Status, one: Thing) -> list[str]:
+    return [
+        one["name"],
+        one["prefix"],
+        f"{name_of(one['gateway'])}/{one['instance']}",
+        str(one["size"]),
+        str(one["online"]),
+        str(one["offline"]),
+        "Exhausted" if one["exhausted"] else "Available",
+    ]
+
+
 def _property(one: Thing, name: str) -> Any:
     return one["body"].get("properties", {}).get(name)
 
@@ -227,5 +281,11 @@ VIEWS: Final = {
         ("NAME", "KIND", "SUBJECT", "ISSUER", "SERIAL", "UNTIL", "DAYS LEFT", "STATE"),
         _certificate,
     ),
+    "sessions": View(
+        ("USER", "GROUP", "ADDRESS", "FROM", "CIPHER", "IN", "OUT", "SINCE", "GATEWAY/INSTANCE"),
+        _session,
+    ),
+    "users": View(("USER", "SESSIONS", "ADDRESSES", "LAST LOGIN", "LAST REFUSAL", "REFUSED BECAUSE"), _user),
+    "pools": View(("NAME", "PREFIX", "GATEWAY/INSTANCE", "SIZE", "IN USE", "KEPT", "STATE"), _pool),
 }
 """The kinds of `hubgw show`, in the order that its help lists them."""

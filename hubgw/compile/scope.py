@@ -14,7 +14,7 @@ from hubgw.resources.node import GatewayInstance, Node, UserGatewayInstance, Vir
 from hubgw.resources.p2s_gateway import P2sVpnGateway
 from hubgw.resources.site import VpnSite
 from hubgw.resources.vnet import HubVirtualNetworkConnection, VirtualNetwork
-from hubgw.resources.vpn_server import RootCertificate, VpnServerConfiguration
+from hubgw.resources.vpn_server import VpnServerConfiguration
 from hubgw.resources.vpn_user import VpnUser
 from hubgw.resources.wan import VirtualWan
 
@@ -50,16 +50,6 @@ class HostedUsers:
             for one in self.gateway.properties.connection_configurations
             for prefix in one.properties.vpn_client_address_pool.address_prefixes
         )
-
-    @property
-    def by_certificate(self) -> bool:
-        """Tells whether users may prove themselves by certificates."""
-        return "Certificate" in self.server.properties.vpn_authentication_types
-
-    @property
-    def roots(self) -> tuple[RootCertificate, ...]:
-        """Who issues them; nobody is hubgw's own authority."""
-        return self.server.properties.vpn_client_root_certificates
 
     @property
     def everything(self) -> bool:

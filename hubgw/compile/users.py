@@ -44,7 +44,8 @@ def compile_users(draft: Draft, scope: Scope, secret_key: bytes, own: Own, autho
             continue
         credentials = given(scope.inventory, users.gateway) or own.get(users.gateway.key)
         # hubgw's own authority is made after this was compiled for the first time.
-        if credentials and (not users.by_certificate or users.roots or authority):
+        server = users.server.properties
+        if credentials and (authority or server.vpn_client_root_certificates or not server.by_certificate):
             proof = compile_credentials(draft, credentials, users.gateway.id)
             authorities, is_strict = _compile_authorities(draft, scope, users, authority)
             terms = _Terms(proof.certificate, authorities, is_strict)
@@ -58,10 +59,10 @@ def _compile_authorities(
     draft: Draft, scope: Scope, users: HostedUsers, authority: UsersAuthority | None
 ) -> tuple[tuple[str, ...], bool]:
     """Writes whom a configuration believes, with their lists; returns the roots' digests, and whether lists decide."""
-    if not users.by_certificate:
-        return (), False
     server = users.server
-    roots = [root.certificate for root in users.roots]
+    if not server.properties.by_certificate:
+        return (), False
+    roots = [root.certificate for root in server.properties.vpn_client_root_certificates]
     settings = scope.inventory.settings_by_resource.get(server.key)
     lists = [*((settings and settings.properties.revocation_lists) or ())]
     certificates = list(roots)
@@ -138,7 +139,7 @@ def _ways(users: HostedUsers) -> list[tuple[str, str]]:
     Who wants EAP is led past public keys by charon, but not from one method to another: there is one.
     """
     eap = "mschapv2" if users.passwords else "tls"
-    return [*([("", "")] if users.by_certificate else []), ("-eap", eap)]
+    return [*([("", "")] if users.server.properties.by_certificate else []), ("-eap", eap)]
 
 
 def parts(users: HostedUsers, instance: int) -> list[IPv4Network]:

@@ -87,6 +87,11 @@ class VpnServerConfigurationProperties(Model):
     vpn_client_revoked_certificates: Annotated[tuple[RevokedCertificate, ...], Lenient] = ()
     vpn_client_ipsec_policies: IpsecPolicies = ()
 
+    @property
+    def by_certificate(self) -> bool:
+        """Tells whether users may prove themselves by certificates."""
+        return "Certificate" in self.vpn_authentication_types
+
 
 class VpnServerConfiguration(Resource):
     __slots__ = ()

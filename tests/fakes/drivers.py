@@ -23,8 +23,10 @@ from hubgw.drivers.netlink.xfrm import KernelSa
 from hubgw.drivers.nftables.driver import NftablesDriver
 from hubgw.drivers.strongswan.codec import ChildSa, IkeSa
 from hubgw.drivers.strongswan.driver import StrongswanDriver
-from hubgw.drivers.strongswan.faults import Fault
+from hubgw.drivers.strongswan.faults import Ended, Fault
 from hubgw.drivers.strongswan.ledger import Fresh
+from hubgw.drivers.strongswan.logins import Login
+from hubgw.drivers.strongswan.users import Leases
 from hubgw.pki.reading import Certificate, revocation_list_of
 from hubgw.plan.bgp import Nlri
 from hubgw.plan.diff import target
@@ -210,7 +212,8 @@ class FakeStrongswan:
         self.refuses_to_initiate = ""
         self.expected: tuple[Object, ...] = ()
         self.moved: asyncio.Queue[str | Exception] = asyncio.Queue()
-        self.failed: asyncio.Queue[Fault] = asyncio.Queue()
+        self.failed: asyncio.Queue[Fault | Ended | Login] = asyncio.Queue()
+        self.pools: list[Leases] = []
         self.back = asyncio.Event()
         self._failures: list[tuple[Key, str]] = []
 
@@ -306,7 +309,11 @@ class FakeStrongswan:
                 raise moved
             yield moved
 
-    async def faults(self) -> AsyncIterator[Fault]:
+    async def leases(self) -> list[Leases]:
+        self.reach.ask("leases")
+        return list(self.pools)
+
+    async def faults(self) -> AsyncIterator[Fault | Ended | Login]:
         self.reach.ask("faults")
         while True:
             yield await self.failed.get()

@@ -61,6 +61,7 @@ class FakeNetlink:
         self.activated: list[Group] = []
         self.sas: list[KernelSa] = []
         self.events = FakeMonitor()
+        self.carried: dict[str, tuple[int, int]] = {}
         self.learned: dict[int, dict[Nlri, Tiers]] = {}
         self._failures: list[tuple[type[Object] | Key, str]] = []
         self._numbers: dict[Tiers, int] = {}
@@ -77,6 +78,9 @@ class FakeNetlink:
 
     async def observe(self) -> list[Object]:
         return list(self.objects.values())
+
+    async def octets(self) -> dict[str, tuple[int, int]]:
+        return dict(self.carried)
 
     async def apply(self, ops: Sequence[Op]) -> list[OpError]:
         self.applied += ops

@@ -15,13 +15,17 @@ from hubgw.agent.statuses import (
     Issued,
     IssuedToUser,
     Json,
+    PoolStatus,
     ProfileTerms,
     Provisioning,
     ResourceStatus,
     RouteStatus,
+    SessionStatus,
     Status,
     TunnelStatus,
+    UserGateway,
     UsersStatus,
+    UserStatus,
     Validity,
 )
 
@@ -65,6 +69,38 @@ CERTIFICATES: Final = (
     certificate("branch", "branch1.example.com", "1c", -1, Validity.EXPIRED),
     certificate("branch", "branch2.example.com", "1d", 300, Validity.REVOKED),
 )
+
+
+def session(user: str, number: int, *, identity: str = "") -> SessionStatus:
+    """Makes a user's session with the second instance, as the agent tells it."""
+    return SessionStatus(
+        user=user,
+        identity=identity or f"O=Example, CN={user}",
+        group="",
+        addresses=(f"10.99.0.{128 + number}",),
+        remote_address=f"203.0.113.{number}",
+        remote_port=4500,
+        cipher="AES_GCM_16-256",
+        ike_cipher="AES_GCM_16-256-PRF_HMAC_SHA2_384-ECP_384",
+        bytes_in=1_500_000 * number,
+        bytes_out=2048,
+        since=NOW - 3725 * number,
+        gateway=id_of("p2sVpnGateways/p1"),
+        instance=1,
+        ike_sa=number,
+    )
+
+
+SESSIONS: Final = (session("alice", 1), session("bob@example.com\x1b[31m", 2, identity="bob@example.com\x1b[31m"))
+USERS: Final = (
+    UserStatus("alice", 1, ("10.99.0.129",), NOW - 3725, None, "", ""),
+    UserStatus("mallory", 0, (), None, NOW - 60, "203.0.113.9", "wrong password, or no such user"),
+)
+POOLS: Final = (
+    PoolStatus("hgt7-0", "10.99.0.0/30", id_of("p2sVpnGateways/p1"), 0, 2, 2, 0, exhausted=True),
+    PoolStatus("hgt8-0", "10.99.0.4/30", id_of("p2sVpnGateways/p1"), 1, 2, 1, 1, exhausted=False),
+)
+GATEWAYS: Final = (UserGateway(id_of("p2sVpnGateways/p1"), 0, 2, 1_000, 2_000, 2, 2, exhausted=True),)
 
 
 def two_branches() -> Status:
@@ -160,7 +196,7 @@ def two_branches() -> Status:
         RouteStatus(10_000_001, "hgv1", hub_id, "10.50.0.0/24", "on link, eth1", (), id_of("virtualNetworks/vnet1")),
         RouteStatus(10_000_002, "hgv2", id_of("virtualHubs/hub2"), "10.1.0.0/24", "unreachable"),
     )
-    return Status(NOW, 7, "6.0.1", resources, tunnels, routes, CERTIFICATES)
+    return Status(NOW, 7, "6.0.1", resources, tunnels, routes, CERTIFICATES, SESSIONS, USERS, POOLS)
 
 
 def bgp_peer(branch: int, instance: int, state: str, reason: str = "") -> BgpPeerStatus:
@@ -319,13 +355,17 @@ class FakeService:
         self.issued_to_users.append(issued)
         return issued, "a certificate\n"
 
-    async def profile(self, gateway: str) -> ProfileTerms:
-        self._called("profile", gateway=gateway)
+    async def profile(self, gateway: str, user: str) -> ProfileTerms:
+        self._called("profile", gateway=gateway, user=user)
         return ProfileTerms(gateway, "vpn.example.com", (), (), "Certificate", (), (), {})
 
     async def revoke_user(self, name: str, *, who: str) -> Sequence[IssuedToUser]:
         self._called("revoke_user", name=name, who=who)
         return self.issued_to_users
+
+    async def disconnect(self, name: str, *, who: str) -> Sequence[SessionStatus]:
+        self._called("disconnect", name=name, who=who)
+        return [one for one in SESSIONS if name in {one.user, *one.addresses}]
 
     async def bgp_peers(self, of: str) -> Sequence[BgpPeerStatus]:
         self._called("bgp_peers", of=of)
@@ -337,7 +377,7 @@ class FakeService:
 
     async def metrics(self) -> bytes:
         self._called("metrics")
-        return exposition(self.answer.tunnels, PEERS, self.answer.certificates)
+        return exposition(self.answer.tunnels, PEERS, self.answer.certificates, GATEWAYS)
 
     async def events(self, limit: int) -> Sequence[Event]:
         self._called("events", limit=limit)

@@ -38,6 +38,7 @@ _NEXTHOP_HEADER: Final = struct.Struct("=16xBBBBI")
 _GROUP_ENTRY: Final = struct.Struct("=I4x")
 _U32: Final = struct.Struct("=I")
 _EMPTY: Final = bytes(4)
+_STATS: Final = struct.Struct("=16xQQ")  # of rtnl_link_stats64: octets, behind packets
 
 UNKNOWN: Final = Tunnels(())
 """Where a route goes that none of our plans could have made."""
@@ -104,6 +105,16 @@ def our_links(links: Mapping[int, Link]) -> list[Vrf | Tunnel | Port]:
             if kind == "bridge":
                 ports = tuple(sorted(members.get(seen.ifindex, ())))
             found.append(Port(seen.name, vrf, kind, alias, parent, vlan_id, ports, intact))
+    return found
+
+
+def octets(messages: Iterable[bytes]) -> dict[str, tuple[int, int]]:
+    """Returns what each tunnel interface has received and sent."""
+    found: dict[str, tuple[int, int]] = {}
+    for seen in map(link, messages):
+        if seen.name[:3] == names.TUNNEL_PREFIX and names.is_ours(seen.name) and uapi.IFLA_STATS64 in seen.attributes:
+            received, sent = _STATS.unpack_from(seen.attributes[uapi.IFLA_STATS64])
+            found[seen.name] = received, sent
     return found
 
 

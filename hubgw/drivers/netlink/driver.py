@@ -77,6 +77,10 @@ class NetlinkDriver:
         found += await nat.observe(self._kernel, interfaces)
         return found
 
+    async def octets(self) -> dict[str, tuple[int, int]]:
+        """Returns what each tunnel interface of ours has received and sent. Raises DriverError."""
+        return decode.octets(await self._kernel.client.dump(encode.dump_counted_links()))
+
     async def apply(self, ops: Sequence[Op]) -> list[OpError]:
         """Carries out the operations that are this driver's. See `drivers.base.Driver`."""
         errors: list[OpError] = []

@@ -178,6 +178,11 @@ def dump_links() -> bytes:
 
 
 @cache
+def dump_counted_links() -> bytes:
+    return Template(LinkMessage, uapi.RTM_GETLINK, 0, []).pack()
+
+
+@cache
 def dump_addresses() -> bytes:
     return Template(AddressMessage, uapi.RTM_GETADDR, 0, []).pack()
 

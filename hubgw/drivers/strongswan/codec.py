@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from types import MappingProxyType
 from typing import Any, Final
 
-from hubgw.names import USER_PREFIX, is_ours
+from hubgw.names import USER_PREFIX, interface_of, is_ours
 from hubgw.plan.ipsec import (
     SA_TERMS,
     IkeCertificate,
@@ -46,7 +46,10 @@ class ChildSa:
 
 @dataclass(frozen=True, slots=True)
 class IkeSa:
-    """One IKE SA of a connection of ours; `established` in seconds since it was, 0 before. `version` is that of IKE."""
+    """One IKE SA of a connection of ours; `established` in seconds since it was, 0 before. `version` is that of IKE.
+
+    `virtual_addresses` are those that a user's client was given; `eap_identity` is whom EAP proved, "" without it.
+    """
 
     connection: str
     uniqueid: int
@@ -62,6 +65,9 @@ class IkeSa:
     children: tuple[ChildSa, ...]
     version: int = 0
     cipher: str = ""
+    remote_port: int = 0
+    virtual_addresses: tuple[str, ...] = ()
+    eap_identity: str = ""
 
 
 Certificates = Mapping[str, IkeCertificate]
@@ -225,12 +231,7 @@ def from_ledger(entry: Mapping[str, Any]) -> IkeConnection:
 
 def connection_names(message: Message) -> set[str]:
     """Returns the names of get-conns that are ours."""
-    return {name for name in map(_text, message.get("conns", ())) if _is_connection(name)}
-
-
-def _is_connection(name: str) -> bool:
-    """Tells whether a connection is ours: a gateway of users has several, ``hgt<number>-<what>``."""
-    return is_ours(name.partition("-")[0])
+    return {name for name in map(_text, message.get("conns", ())) if interface_of(name)}
 
 
 def secrets(message: Message) -> Iterator[str]:
@@ -260,7 +261,7 @@ def ike_sas(messages: Iterable[Message]) -> Iterator[IkeSa]:
     """Yields the IKE SAs of list-sas that are of our connections, or half open and of none yet (`connection` empty)."""
     for message in messages:
         for name, sa in message.items():
-            if _is_connection(name) or name == _UNNAMED:
+            if interface_of(name) or name == _UNNAMED:
                 yield IkeSa(
                     connection="" if name == _UNNAMED else name,
                     uniqueid=_number(sa.get("uniqueid")),
@@ -276,6 +277,10 @@ def ike_sas(messages: Iterable[Message]) -> Iterator[IkeSa]:
                     children=tuple(_child(child) for child in sa.get("child-sas", {}).values()),
                     version=_number(sa.get("version")),
                     cipher=_suite(sa, "encr-alg", "encr-keysize", "integ-alg", "prf-alg", "dh-group"),
+                    remote_port=_number(sa.get("remote-port")),
+                    virtual_addresses=tuple(map(_text, sa.get("remote-vips", ()))),
+                    # charon leaves it out where the identity of IKE is the same.
+                    eap_identity=_text(sa.get("remote-eap-id")),
                 )
 
 

@@ -5,24 +5,26 @@ import time
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence, Set
 from pathlib import Path
 
-from hubgw.drivers.strongswan import codec
+from hubgw.drivers.strongswan import codec, logins
 from hubgw.drivers.strongswan.client import Client, Request, Session, connect, listen
 from hubgw.drivers.strongswan.codec import IkeSa
-from hubgw.drivers.strongswan.faults import Fault, Faults
+from hubgw.drivers.strongswan.faults import Ended, Fault, Faults
 from hubgw.drivers.strongswan.held import Held
 from hubgw.drivers.strongswan.inbox import Missed
 from hubgw.drivers.strongswan.ledger import Fresh, Ledger
 from hubgw.drivers.strongswan.peers import Peers
 from hubgw.drivers.strongswan.users import (
+    Leases,
     Users,
     encode_pool,
     encode_server,
     encode_user,
+    leases,
     other_proof,
     pool_names,
     strangers,
 )
-from hubgw.names import USER_PREFIX, Secret
+from hubgw.names import USER_PREFIX, Secret, interface_of
 from hubgw.pki.reading import Certificate
 from hubgw.plan.ipsec import IkeCertificate, IkeConnection, IkeKey, IkePool, IkeSecret, IkeServer, IkeUser
 from hubgw.plan.types import Create, Delete, Object, Op, OpError, Update
@@ -41,6 +43,7 @@ class StrongswanDriver:
         self._ledger = Ledger(ledger)
         self._wanted: dict[str, IkeConnection] = {}
         self._users: dict[str, Users] = {}
+        self._users_of: frozenset[str] = frozenset()  # the interfaces
         self._credentials: list[_Credential] = []
         self._held = Held()
         self._peers = Peers()
@@ -54,6 +57,7 @@ class StrongswanDriver:
         objects = list(objects)
         self._wanted = {obj.name: obj for obj in objects if isinstance(obj, IkeConnection)}
         self._users = {obj.name: obj for obj in objects if isinstance(obj, Users)}
+        self._users_of = frozenset(map(interface_of, self._users))
         self._credentials = [obj for obj in objects if isinstance(obj, _Credential)]
 
     async def observe(self) -> list[Object]:
@@ -169,12 +173,20 @@ class StrongswanDriver:
         async for name in listen(self._path, _EVENTS, names):
             yield "" if isinstance(name, Missed) else name
 
-    async def faults(self) -> AsyncIterator[Fault | Missed]:
-        """Yields why an IKE SA, or its child, came to nothing, as charon logs it. Raises DriverError when charon is
-        gone."""
-        heard = Faults()
-        async for fault in listen(self._path, ["log"], lambda kind, message: heard.hear(message)):
-            yield fault
+    async def faults(self) -> AsyncIterator[Fault | Ended | logins.Login | Missed]:
+        """Yields why an IKE SA, or its child, came to nothing, as charon logs it; and of users' SAs how they end, and
+        what becomes of them, in the order in which charon says it. Raises DriverError when charon is gone."""
+        faults = Faults()
+
+        def heard(kind: str, message: Mapping[str, object]) -> Iterable[Fault | Ended | logins.Login]:
+            return faults.hear(message) if kind == "log" else logins.hear(kind, message, self._users_of)
+
+        async for one in listen(self._path, ["log", *logins.KINDS], heard):
+            yield one
+
+    async def leases(self) -> list[Leases]:
+        """Returns how full the pools of ours are."""
+        return await self._commands.call(lambda session: list(leases(session.get_pools())))
 
     def _observe(self, session: Session) -> list[Object]:
         known = self._ledger.of(codec.started(session.stats()))

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Any, Final
 
-from hubgw.names import is_ours
+from hubgw.names import interface_of
 
 _REMEMBERED: Final = 4096  # IKE SAs of which something was heard
 _LONGEST: Final = 1024  # characters of what a peer sent that are told on
@@ -35,13 +35,25 @@ class Why(Enum):
     NO_ANSWER = auto()
     AGGRESSIVE = auto()
     WITHOUT_IKEV1 = auto()  # charon was built so
+    # Of users' clients alone:
+    NO_ADDRESS = auto()  # every address of the pools is in use
+    NO_ADDRESS_ASKED = auto()  # the client wants none
+    EAP_FAILED = auto()  # a wrong password, or a user whom nobody knows
+    EAP_METHOD = auto()  # the client takes another EAP method alone
+    NO_PROOF = auto()  # the client shows neither a certificate nor what EAP asks for
+    HALF_OPEN = auto()  # the client began, and did not go on
+
+
+OF_USERS: Final = frozenset(
+    {Why.NO_ADDRESS, Why.NO_ADDRESS_ASKED, Why.EAP_FAILED, Why.EAP_METHOD, Why.NO_PROOF, Why.HALF_OPEN}
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
     """One failure: of a connection, or of whoever is at an address and spoke to a `local` one, where that is known.
 
-    `details` are charon's words for what differs.
+    `details` are charon's words for what differs; `ike_sa` is the unique id, 0 where there is none.
     """
 
     why: Why
@@ -49,6 +61,23 @@ class Fault:
     address: str = ""
     local: str = ""
     details: Mapping[str, str] = field(default_factory=dict)
+    ike_sa: int = 0
+
+
+class Ending(Enum):
+    """Who ended an IKE SA that stood."""
+
+    PEER = auto()
+    HUB = auto()
+    REPLACED = auto()  # the hub, for another of the same identity
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """An IKE SA that stood ends, and how."""
+
+    ike_sa: int
+    how: Ending
 
 
 _NOTED: Final = (
@@ -67,6 +96,10 @@ _NOTED: Final = (
     # Others of that subject, which charon remembers, are tried too, and then nothing more is said.
     re.compile(r"signature (?P<mismatched>validation failed), looking for another key"),
     re.compile(r"IKE_SA \S+ (?P<established>established) between"),
+    re.compile(r"received EAP identity '(?P<eap_identity>.*)'"),
+    re.compile(r"no EAP key found for hosts '.*' - '(?P<unknown>.*)'"),
+    re.compile(r"RADIUS \S+ (?P<silent>timed out) after"),
+    re.compile(r"pool '(?P<pool>\S+)' is full, unable to assign address"),
 )
 _REASONS: Final = (
     (Why.NO_PROPOSAL, re.compile(r"received proposals unacceptable|no (?:acceptable |matching )?proposal found")),
@@ -88,6 +121,17 @@ _REASONS: Final = (
     (Why.NO_ANSWER, re.compile(r"giving up after \d+ retransmits")),
     (Why.AGGRESSIVE, re.compile(r"Aggressive Mode PSK disabled for security reasons")),
     (Why.WITHOUT_IKEV1, re.compile(r"received unsupported IKE version 1\.\d+ from (?P<address>[0-9.]+), ")),
+    (Why.NO_ADDRESS, re.compile(r"no virtual IP found, sending INTERNAL_ADDRESS_FAILURE")),
+    (Why.NO_ADDRESS_ASKED, re.compile(r"expected a virtual IP request, sending FAILED_CP_REQUIRED")),
+    (Why.EAP_FAILED, re.compile(r"EAP (?:vendor specific )?method \S+ failed for peer ")),
+    (Why.EAP_METHOD, re.compile(r"received EAP_NAK, sending EAP_FAILURE")),
+    (Why.NO_PROOF, re.compile(r"no alternative config found")),
+    (Why.HALF_OPEN, re.compile(r"deleting half open IKE_SA with (?P<address>[0-9.]+) after timeout")),
+)
+_ENDINGS: Final = (
+    (Ending.PEER, re.compile(r"received DELETE for IKE_SA ")),
+    (Ending.HUB, re.compile(r"sending DELETE for IKE_SA ")),
+    (Ending.REPLACED, re.compile(r"(?:destroying|deleting) duplicate IKE_SA for peer ")),
 )
 _MISMATCHED: Final = (
     (Why.CERTIFICATE, re.compile(r"generating (?:IKE_AUTH response|INFORMATIONAL request) \d+ \[ N\(AUTH_FAILED\) \]")),
@@ -101,11 +145,12 @@ class Faults:
     def __init__(self) -> None:
         self._heard: OrderedDict[int, dict[str, str]] = OrderedDict()
 
-    def hear(self, message: Mapping[str, Any]) -> Iterator[Fault]:
-        """Takes a `log` event; yields the failure that it tells, if it tells one."""
+    def hear(self, message: Mapping[str, Any]) -> Iterator[Fault | Ended]:
+        """Takes a `log` event; yields the failure or the end that it tells, if it tells one."""
         name, text = _text(message.get("ikesa-name")), _text(message.get("msg"))
-        number = _text(message.get("ikesa-uniqueid"))
-        heard = self._of(int(number)) if number.isdigit() else {}
+        told = _text(message.get("ikesa-uniqueid"))
+        number = int(told) if told.isdigit() else 0
+        heard = self._of(number) if number else {}
         for notes in _NOTED:
             if found := notes.match(text):
                 heard |= _named(found)
@@ -114,10 +159,13 @@ class Faults:
             if found := reason.match(text):
                 details = heard | _named(found)
                 address, local = details.pop("address", ""), details.pop("local", "")
-                connection = name if is_ours(name) else ""
+                connection = name if interface_of(name) else ""
                 if connection or address:
-                    yield Fault(why, connection, address, local, details)
+                    yield Fault(why, connection, address, local, details, number)
                 return
+        for how, ending in _ENDINGS:
+            if ending.match(text):
+                yield Ended(number, how)
 
     def _of(self, number: int) -> dict[str, str]:
         """Returns what was heard of an IKE SA, to be added to."""

@@ -1,7 +1,7 @@
 """What answers users, and their address pools <-> VICI messages, without I/O."""
 
 from collections.abc import Iterable, Iterator, Mapping, Set
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from hubgw.drivers.strongswan.codec import REPLAY_WINDOW, Certificates, offered
@@ -9,6 +9,16 @@ from hubgw.names import is_ours
 from hubgw.plan.ipsec import IkePool, IkeServer, IkeUser
 
 Users = IkeServer | IkePool
+
+
+@dataclass(frozen=True, slots=True)
+class Leases:
+    """How many addresses a pool has, how many of them somebody uses, and how many wait for whoever had them."""
+
+    pool: str
+    size: int
+    online: int
+    offline: int
 
 
 def encode_server(server: IkeServer, certificates: Certificates, methods: Set[str]) -> dict[str, object]:
@@ -96,6 +106,12 @@ def encode_pool(pool: IkePool) -> dict[str, object]:
 def pool_names(message: Mapping[str, Any]) -> set[str]:
     """Returns the names of get-pools that are ours: ``hgt<number>-pool<number>``."""
     return {name for name in message if is_ours(name.partition("-")[0]) and "-" in name}
+
+
+def leases(message: Mapping[str, Any]) -> Iterator[Leases]:
+    """Yields what get-pools says of those that are ours."""
+    for name in sorted(pool_names(message)):
+        yield Leases(name, *(int(message[name].get(key, 0)) for key in ("size", "online", "offline")))
 
 
 def to_ledger(one: Users) -> dict[str, object]:

@@ -13,6 +13,7 @@ from hubgw.agent.journal import Journal
 from hubgw.agent.reconcile import Reconciler
 from hubgw.agent.routing import Routing
 from hubgw.agent.service import Applied
+from hubgw.agent.users import Users
 from hubgw.drivers.exabgp.as_path import packed
 from hubgw.drivers.exabgp.attributes import OPTIONAL, TRANSITIVE, Code, canonical
 from hubgw.drivers.exabgp.events import Event
@@ -71,8 +72,15 @@ class Rig:
         )
         self.reconciler = Reconciler(self.compiler, drivers, self.journal, self.routing)
         self._following: asyncio.Task[None] | None = None
+        self.users = Users(self.reconciler, drivers.strongswan, self.journal, self.clock)
         self.hub = Hub(
-            self.store, self.compiler, self.reconciler, self.journal, self.settle, certificates=self.certificates
+            self.store,
+            self.compiler,
+            self.reconciler,
+            self.journal,
+            self.settle,
+            certificates=self.certificates,
+            users=self.users,
         )
 
     def _fire(self) -> None:

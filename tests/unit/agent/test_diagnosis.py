@@ -17,7 +17,7 @@ SAYS = f"no answer from {ADDRESS}; is that the branch, is it up, and are UDP 500
 
 
 def diagnosis(rig: Rig) -> Diagnosis:
-    return Diagnosis(rig.reconciler, rig.machine.strongswan, rig.journal, rig.clock)  # type: ignore[arg-type]
+    return Diagnosis(rig.reconciler, rig.machine.strongswan, rig.journal, rig.users, rig.clock)  # type: ignore[arg-type]
 
 
 def test_a_failure_is_told_once_and_goes_when_the_tunnel_is_up(tmp_path: Path) -> None:

@@ -443,6 +443,16 @@ def test_a_request_of_a_users_certificate_is_whole(path: Path, service: FakeServ
         assert "expected {request, name, days, renews, revokes}" in json.dumps(answer)
 
 
+def test_users_are_disconnected_by_name_or_address(path: Path, service: FakeService) -> None:
+    for name in ("alice", "10.99.0.129"):
+        status, answer = ask(path, "POST", "/hubgw/users/disconnect", {"name": name})
+        assert status == 200 and [one["user"] for one in answer["sessions"]] == ["alice"]
+        assert answer["sessions"][0]["bytesIn"] == 1_500_000
+        assert service.calls[-1][1]["name"] == name and service.calls[-1][1]["who"]
+    assert ask(path, "POST", "/hubgw/users/disconnect", {})[0] == 200
+    assert service.calls[-1][1]["name"] == ""
+
+
 @pytest.mark.parametrize("left_out", ["request", "name", "names", "days"])
 def test_a_request_of_a_certificate_is_whole(path: Path, service: FakeService, left_out: str) -> None:
     asked = {"request": "csr", "name": "branch1", "names": ["192.0.2.2"], "days": 30}

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from hubgw.cli.__main__ import run
+from hubgw.cli.exits import Code
 from hubgw.names import Secret
 from hubgw.pki.reading import key_id, read_certificates, signed_by
 from hubgw.plan.ipsec import IkeServer
@@ -29,6 +30,11 @@ ENDINGS = {"linux": ".tar", "networkmanager": ".tar", "azure": ".zip"}
 POLICY = """  vpnClientIpsecPolicies:
     - {ikeEncryption: AES256, ikeIntegrity: SHA256, dhGroup: DHGroup24, ipsecEncryption: GCMAES256,
        ipsecIntegrity: GCMAES256, pfsGroup: PFS24, saLifeTimeSeconds: 3600, saDataSizeKilobytes: 102400}
+"""
+PASSWORDS = """---
+type: vpnUsers
+name: bob
+properties: {vpnServerConfiguration: users, userName: bob_smith, password: example-password}
 """
 
 
@@ -88,6 +94,18 @@ def test_each_platform_has_its_file(rig: Rig, hubgw: Hubgw, platform: str) -> No
     assert b"vpn.example.com" in content
     assert b"10.50.0.0" in content or platform == "apple", "Apple routes what the gateway narrows it to"
     assert b"nobody" not in content, "what was only to see whether it can be"
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+def test_who_has_a_password_has_no_key_and_no_password_in_it(rig: Rig, hubgw: Hubgw, platform: str) -> None:
+    _apply(rig, FQDN, PASSWORDS)
+    ended = hubgw("profile", "bob_smith", "--platform", platform)
+    assert (ended.code, "password: " in ended.out) == (0, False)
+    (path,) = _here()
+    assert path.name.startswith("bob_smith") and b"example-password" not in path.read_bytes()
+    assert "hubgw gives none away" in ended.err
+    assert rig.certificates.users.issued() == ()
+    assert hubgw("profile", "bob;smith", "--platform", platform).code == Code.USAGE
 
 
 def test_that_of_linux_is_whole_and_asks_for_what_the_gateway_accepts(rig: Rig, hubgw: Hubgw) -> None:

@@ -51,6 +51,11 @@ def hubgw(
         "show certificate GW1",
         "show certificate branch1.example.com",
         "show certificate 1b",
+        "show sessions",
+        "show sessions alice",
+        "show sessions 10.99.0.129",
+        "show users",
+        "show pools",
         "show site branch1",
         "show connection branch2",
         "show connection gw1/branch1",
@@ -67,6 +72,9 @@ def hubgw(
         "apply --help",
         "delete --help",
         "metrics --help",
+        "user --help",
+        "user disconnect --help",
+        "user disconnect alice --yes",
     ],
 )
 def test_what_people_read(hubgw: Hubgw, arguments: str) -> None:
@@ -76,7 +84,9 @@ def test_what_people_read(hubgw: Hubgw, arguments: str) -> None:
     assert "\x1b" not in ended.out
 
 
-@pytest.mark.parametrize("kind", ["wan", "hub", "site", "connection", "nat-rule", "tunnel", "route", "vnet"])
+@pytest.mark.parametrize(
+    "kind", ["wan", "hub", "site", "connection", "nat-rule", "tunnel", "route", "vnet", "sessions", "users", "pools"]
+)
 def test_what_programs_read(hubgw: Hubgw, kind: str) -> None:
     ended = hubgw("show", kind, "--json")
     assert ended.code == 0
@@ -86,6 +96,17 @@ def test_what_programs_read(hubgw: Hubgw, kind: str) -> None:
 def test_tables_fit_a_terminal(hubgw: Hubgw) -> None:
     for kind in ("wan", "hub", "site", "connection", "nat-rule", "route", "vnet"):
         assert max(map(len, hubgw("show", kind).out.splitlines())) <= 100
+
+
+def test_disconnect_asks(hubgw: Hubgw, service: FakeService) -> None:
+    refusal = "Disconnect? nobody can be asked; give --yes where that is meant\n"
+    assert hubgw("user", "disconnect", "alice") == (2, "", f"  alice\n{refusal}")
+    assert service.calls == []
+    ended = json.loads(hubgw("user", "disconnect", "10.99.0.129", "--yes", "--json").out)
+    assert [one["user"] for one in ended] == ["alice"]
+    assert service.calls[0][1]["name"] == "10.99.0.129"
+    service.fail_next(Refused(Refusal.NOT_FOUND, ["carol: is not signed on; hubgw show sessions lists who is"]))
+    assert hubgw("user", "disconnect", "carol", "--yes").code == 4
 
 
 def test_show_of_what_is_not_there(hubgw: Hubgw) -> None:

@@ -186,3 +186,15 @@ def test_a_refusal_is_read_with_and_without_the_kernels_words() -> None:
 def test_no_bytes_break_the_walk(garbage: bytes) -> None:
     wire.attributes(garbage)
     list(wire.messages(garbage))
+
+
+def test_octets_are_those_of_our_tunnels() -> None:
+    counted = struct.pack("=24Q", 3, 4, 300, 400, *range(20))
+
+    def seen(name: str, *more: bytes) -> bytes:
+        text = wire.attribute(uapi.IFLA_IFNAME, name.encode() + b"\0")
+        return wire.message(uapi.RTM_NEWLINK, 0, bytes(16), text, *more)
+
+    stats = wire.attribute(uapi.IFLA_STATS64, counted)
+    messages = [seen("hgt7", stats), seen("hgv1", stats), seen("eth0", stats), seen("hgtx", stats), seen("hgt8")]
+    assert decode.octets(messages) == {"hgt7": (300, 400)}

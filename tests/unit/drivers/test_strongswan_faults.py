@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from hubgw.agent.diagnosis import words
-from hubgw.drivers.strongswan.faults import Fault, Faults, Why
+from hubgw.drivers.strongswan.faults import OF_USERS, Ended, Ending, Fault, Faults, Why
 from hubgw.plan.ipsec import IkeConnection
 
 INIT = "192.0.2.6 is initiating an IKE_SA"
@@ -206,6 +206,10 @@ CONNECTION = IkeConnection(
 
 
 def hear(faults: Faults, lines: list[tuple[str, str]], number: int = 16) -> list[Fault]:
+    return [one for one in told(faults, lines, number) if isinstance(one, Fault)]
+
+
+def told(faults: Faults, lines: list[tuple[str, str]], number: int = 16) -> list[Fault | Ended]:
     said = [
         {"group": b"IKE", "level": b"1", "ikesa-name": (name or "(unnamed)").encode(), "msg": text.encode()}
         | {"ikesa-uniqueid": str(number).encode()}
@@ -232,7 +236,8 @@ def test_who_refuses_a_certificate_is_not_told_of_preshared_keys() -> None:
 
 
 def test_every_failure_has_a_case() -> None:
-    assert {why for _, why, _ in CASES} == set(Why)
+    assert {why for _, why, _ in CASES} == set(Why) - OF_USERS
+    assert {why for _, why in OF_A_CLIENT} > OF_USERS
 
 
 def test_who_spoke_to_whom_is_known_before_a_connection_is() -> None:
@@ -265,3 +270,49 @@ def test_what_a_peer_says_is_bounded_and_printable() -> None:
     for number in range(10_000):
         hear(faults, [("", INIT)], number)
     assert len(faults._heard) <= 4096
+
+
+LOOKING = MATCHING.format("198.51.100.10", "O=Example, CN=alice")
+OF_A_CLIENT = [
+    ([("hgt7", "no virtual IP found, sending INTERNAL_ADDRESS_FAILURE")], Why.NO_ADDRESS),
+    ([("hgt7", "expected a virtual IP request, sending FAILED_CP_REQUIRED")], Why.NO_ADDRESS_ASKED),
+    ([("hgt7-eap", "EAP method EAP_MSCHAPV2 failed for peer alice")], Why.EAP_FAILED),
+    ([("hgt7", "received EAP_NAK, sending EAP_FAILURE")], Why.EAP_METHOD),
+    ([("hgt7", "no alternative config found")], Why.NO_PROOF),
+    ([("", "deleting half open IKE_SA with 192.0.2.6 after timeout")], Why.HALF_OPEN),
+    ([("hgt7", NO_KEY)], Why.CERTIFICATE),
+]
+
+
+@pytest.mark.parametrize(("lines", "why"), OF_A_CLIENT)
+def test_what_a_users_client_does_otherwise(lines: list[tuple[str, str]], why: Why) -> None:
+    received = "received packet: from 192.0.2.6[500] to 198.51.100.10[500] (296 bytes)"
+    (fault,) = hear(Faults(), [("", received), ("", INIT), ("", LOOKING), *lines], 7)
+    assert (fault.why, fault.ike_sa, fault.connection) == (why, 7, lines[-1][0])
+    assert (fault.address, fault.local, fault.details["identity"]) == (
+        "192.0.2.6",
+        "198.51.100.10",
+        "O=Example, CN=alice" if lines[-1][1] != NO_KEY else "192.0.2.6",
+    )
+
+
+def test_what_is_known_of_a_login_by_eap() -> None:
+    lines = [
+        ("hgt7-eap", "received EAP identity 'mallory'"),
+        ("hgt7-eap", "no EAP key found for hosts '198.51.100.10' - 'mallory'"),
+        ("hgt7-eap", "EAP method EAP_MSCHAPV2 failed for peer x"),
+    ]
+    (fault,) = hear(Faults(), lines)
+    assert fault.details == {"eap_identity": "mallory", "unknown": "mallory"}
+
+
+@pytest.mark.parametrize(
+    ("text", "how"),
+    [
+        ("received DELETE for IKE_SA hgt7[8]", Ending.PEER),
+        ("sending DELETE for IKE_SA hgt7[8]", Ending.HUB),
+        ("destroying duplicate IKE_SA for peer 'O=Example, CN=alice', received INITIAL_CONTACT", Ending.REPLACED),
+    ],
+)
+def test_how_an_sa_that_stood_ends(text: str, how: Ending) -> None:
+    assert told(Faults(), [("hgt7", text)], 8) == [Ended(8, how)]

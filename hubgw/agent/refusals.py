@@ -1,0 +1,146 @@
+"""What charon said of a user's client that did not get in -> why, in words, and events of it, not too many."""
+
+import logging
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from hubgw.agent.journal import Journal
+from hubgw.drivers.strongswan.faults import Fault, Why
+from hubgw.plan.ipsec import IkeServer
+from hubgw.plan.types import UsersOf
+
+EVERY: Final = 10.0  # seconds in which at most `MOST` refusals are told, and `MOST_OF_ONE` of one address
+MOST: Final = 20
+MOST_OF_ONE: Final = 3
+_REMEMBERED: Final = 1_000  # names and addresses: anybody can make up new ones
+
+_ANOTHER: Final = "give the user another"
+_PROFILE: Final = "give the user a new profile"
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Who did not get in the last time, as he called himself; epoch seconds."""
+
+    time: float
+    address: str
+    reason: str
+
+
+class Refusals:
+    """Tells refusals, and keeps the last of each user."""
+
+    def __init__(self, journal: Journal, clock: Callable[[], float], time: Callable[[], float]) -> None:
+        self._journal = journal
+        self._clock = clock
+        self._time = time
+        self._told: deque[float] = deque(maxlen=MOST)
+        self._told_of: OrderedDict[str, deque[float]] = OrderedDict()  # by address
+        self._untold = 0
+        self.last: OrderedDict[str, Refused] = OrderedDict()
+
+    def take(self, users: UsersOf, user: str, address: str, reason: str) -> None:
+        """Takes in that somebody was refused; `user` is empty where he has not said who he is."""
+        if user:
+            self.last[user] = Refused(self._time(), address, reason)
+            _keep(self.last, user)
+        now = self._clock()
+        of_one = self._told_of.setdefault(address, deque(maxlen=MOST_OF_ONE))
+        _keep(self._told_of, address)
+        if not (_free(self._told, now) and _free(of_one, now)):
+            self._untold += 1
+            return
+        self.flush()
+        self._told.append(now)
+        of_one.append(now)
+        about: dict[str, Any] = {"user": user} if user else {}
+        about |= {"client": address, "instance": users.instance, "reason": reason}
+        self._journal.record("user.refused", users.gateway, logging.WARNING, **about)
+
+    def round(self) -> None:
+        """Tells how many were not told, when the last that was is long enough ago."""
+        if self._told and _free(deque([self._told[-1]], maxlen=1), self._clock()):
+            self.flush()
+
+    def flush(self) -> None:
+        """Tells how many more there were."""
+        if self._untold:
+            self._journal.record("user.refused", level=logging.WARNING, more=self._untold)
+            self._untold = 0
+
+
+def _free(told: deque[float], now: float) -> bool:
+    return len(told) < (told.maxlen or 0) or now >= told[0] + EVERY
+
+
+def _keep(remembered: OrderedDict[str, Refused] | OrderedDict[str, deque[float]], key: str) -> None:
+    remembered.move_to_end(key)
+    if len(remembered) > _REMEMBERED:
+        remembered.popitem(last=False)
+
+
+def words(fault: Fault, server: IkeServer | None) -> str:
+    """Says why a client was refused, and what to do.
+
+    >>> words(Fault(Why.NO_ADDRESS), None)
+    'every address of the pool is in use; give the gateway a greater one (vpnClientAddressPool)'
+    """
+    about = fault.details
+    match fault.why:
+        case Why.NO_PROPOSAL:
+            both = f"the client offers {about.get('received', 'nothing known')}, the gateway has "
+            both += about.get("configured", "none of it")
+            return f"no algorithms in common: {both}; {_PROFILE}, or set vpnClientIpsecPolicies"
+        case Why.NO_CONNECTION | Why.WITHOUT_IKEV1:
+            return "the client does not speak IKEv2; set it to that"
+        case Why.UNKNOWN_IDENTITY | Why.OTHER_IDENTITY if server and about.get("called", server.local_id) not in {
+            server.local_id,
+            "%any",
+        }:
+            return f"the client takes the gateway for {about['called']}, and it is {server.local_id}; {_PROFILE}"
+        case Why.UNKNOWN_IDENTITY | Why.OTHER_IDENTITY:
+            return f"the gateway knows nobody who calls himself so, or proves it in this way; {_PROFILE}"
+        case Why.CERTIFICATE:
+            return _certificate(fault)
+        case Why.AUTHENTICATION_REFUSED:
+            return f"the client does not believe the gateway's certificate; {_PROFILE}"
+        case Why.SELECTORS | Why.SELECTORS_REFUSED:
+            return f"the client asks for traffic that the gateway does not carry; {_PROFILE}"
+        case Why.NO_ADDRESS:
+            return "every address of the pool is in use; give the gateway a greater one (vpnClientAddressPool)"
+        case Why.NO_ADDRESS_ASKED:
+            return f"the client asks for no address; {_PROFILE}"
+        case Why.EAP_FAILED if "silent" in about:
+            return "no RADIUS server answers; is it up, and does it know the hub?"
+        case Why.EAP_FAILED if "unknown" in about:
+            return "there is no such user"
+        case Why.EAP_FAILED:
+            return "wrong password, or no such user"
+        case Why.EAP_METHOD:
+            return f"the client takes another EAP method alone; {_PROFILE}"
+        case Why.NO_PROOF:
+            hint = f"{_PROFILE}, or add the authority of the certificate to vpnClientRootCertificates"
+            return f"the client proves itself in no way that the gateway takes; {hint}"
+        case Why.HALF_OPEN:
+            return "the client began and did not go on; are UDP 500 and 4500 let through, fragments too?"
+        case Why.NO_ANSWER:
+            return "the client does not answer any longer"
+        case _:
+            return f"the client speaks otherwise than the gateway; {_PROFILE}"
+
+
+def _certificate(fault: Fault) -> str:
+    """The most certain of what charon said of a certificate."""
+    match fault.details:
+        case {"revoked": revoked}:
+            return f"the certificate was revoked on {revoked}; {_ANOTHER}"
+        case {"validity": validity}:
+            return f"the certificate, or its authority's, has ended or is not yet good ({validity}); {_ANOTHER}"
+        case {"unbelieved": subject}:
+            hint = f"{_ANOTHER}, or add its authority to vpnClientRootCertificates"
+            return f"the certificate ({subject}) is of an authority that the gateway does not know; {hint}"
+        case {"mismatched": _}:
+            return f"the client does not sign by the key of its certificate; {_ANOTHER}"
+    return f"the client shows no certificate that names it as it calls itself; {_PROFILE}"

@@ -1,0 +1,221 @@
+"""Sessions of users: what is told of them, what is shown against the kernel, who ends them, an agent that comes back.
+
+The pool is so small that each instance has two addresses.
+"""
+
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from hubgw.cli.client import Client as Agent
+from tests.certificates import Pair, make
+from tests.lab.reach import pings
+from tests.lab.topology import WAN1, Lab
+from tests.lab.users import Client, client, gateway_of_users, root_of_users, server, user
+from tests.lab.waiting import wait_for
+
+_PACKETS, _EVERY = 4_000, 0.005  # seconds
+_SPEAKS_NO_MORE = 60  # seconds: dead peer detection, and what charon retransmits
+
+
+@pytest.fixture(scope="module")
+def root() -> Pair:
+    return root_of_users()
+
+
+@pytest.fixture(scope="module")
+def clients(running_lab: Lab, root: Pair) -> Iterator[list[Client]]:
+    made = [client(running_lab, number) for number in (53, 54, 55)]
+    with gateway_of_users(running_lab, server(root), "10.99.0.0/29"):
+        yield made
+    for one in made:
+        one.node.destroy()
+
+
+@pytest.fixture(scope="module")
+def authority(running_lab: Lab, clients: list[Client]) -> str:
+    return running_lab.hub.run("pki", "ca").stdout
+
+
+@pytest.fixture(autouse=True)
+def signed_off(running_lab: Lab, clients: list[Client]) -> Iterator[None]:
+    yield
+    for one in clients:
+        one.logout(force=True)
+    wait_for("nobody is signed on", lambda: not running_lab.hub.show("sessions"), _SPEAKS_NO_MORE)
+
+
+def _told(lab: Lab, event: str, who: str) -> list[str]:
+    events = Agent(str(lab.hub.socket)).get("/hubgw/events", limit="1000")["events"]
+    return [one["text"] for one in events if one["event"] == event and f"={who} " in f"{one['text']} "]
+
+
+def _waited(lab: Lab, event: str, who: str, count: int = 1, seconds: float = 15) -> str:
+    def enough() -> list[str]:
+        told = _told(lab, event, who)
+        return told if len(told) >= count else []
+
+    found = wait_for(f"{event} of {who}", enough, seconds)
+    assert len(found) == count, found
+    return found[-1]
+
+
+def _octets(lab: Lab, source: str, target: str) -> int:
+    """What the kernel counts of the SAs from one address to another."""
+    states = re.split(r"^(?=src )", lab.hub.node.ip("-s xfrm state list nokeys"), flags=re.MULTILINE)
+    ours = [one for one in states if one.startswith(f"src {source} dst {target}")]
+    return sum(int(found) for one in ours for found in re.findall(r"lifetime current:\s+(\d+)\(bytes\)", one))
+
+
+def _metric(lab: Lab, name: str, instance: int = 0) -> float:
+    found = re.search(
+        rf'^{name}{{gateway="p1",instance="{instance}"}} (\S+)$', lab.hub.run("metrics").stdout, re.MULTILINE
+    )
+    assert found, name
+    return float(found[1])
+
+
+def test_a_login_and_its_end_are_told_and_what_is_shown_is_the_kernels(
+    lab: Lab, clients: list[Client], authority: str, root: Pair
+) -> None:
+    one = clients[0]
+    assert one.login(authority, user(root, "alice"))
+    about = f"user=alice identity='O=Example, CN=alice' address={one.virtual} client={one.address} instance=0"
+    assert _waited(lab, "user.login", "alice") == about
+    assert pings(one.node, one.virtual, "10.50.0.4", count=5)
+    hub = WAN1[0]
+
+    def as_counted() -> list[dict[str, Any]]:
+        counted = _octets(lab, one.address, hub), _octets(lab, hub, one.address)
+        return [each for each in lab.hub.show("sessions") if (each["bytesIn"], each["bytesOut"]) == counted]
+
+    (shown,) = wait_for("what the kernel has counted is shown", as_counted)
+    assert shown["bytesIn"] >= 5 * 84
+    assert (shown["user"], shown["addresses"], shown["instance"]) == ("alice", [one.virtual], 0)
+    assert (shown["remoteAddress"], shown["remotePort"]) == (one.address, 4500)
+    assert shown["cipher"] == "AES_GCM_16-256" and abs(time.time() - shown["since"]) < 60
+    assert "alice" in lab.hub.run("show", "sessions", one.virtual).stdout
+    assert _metric(lab, "hubgw_p2s_connection_count") == 1
+    assert _metric(lab, "hubgw_p2s_ingress_bytes_total") >= 5 * 84
+    # Rekeys are no logins, and take nothing from what was counted.
+    for what in ("--child", "--ike"):
+        one.charon.swanctl("--rekey", what, "hub")
+        wait_for(f"rekey {what}", lambda: len(lab.hub.show("sessions")) == 1)
+    (again,) = lab.hub.show("sessions")
+    assert again["bytesIn"] >= shown["bytesIn"] and abs(again["since"] - shown["since"]) < 3
+    one.logout()
+    assert _waited(lab, "user.logout", "alice").endswith("reason='the client signed off'")
+    assert len(_told(lab, "user.login", "alice")) == 1
+    (known,) = lab.hub.show("users", "alice")
+    assert known["sessions"] == 0 and known["lastLogin"]
+
+
+def test_a_refusal_is_told_with_its_reason(lab: Lab, clients: list[Client], authority: str, root: Pair) -> None:
+    one = clients[0]
+    begin = time.time()
+    wrong = {
+        "foreign": (user(root_of_users(), "foreign"), "is of an authority that the gateway does not know"),
+        "ended": (make("O=Example, CN=ended", by=root, now=begin, days=(-9, -1)), "has ended or is not yet good"),
+    }
+    for name, (pair, words) in wrong.items():
+        assert not one.login(authority, pair, seconds=8)
+        told = _waited(lab, "user.refused", name)
+        assert told.startswith(f"user={name} client={one.address} instance=0 reason=") and words in told, told
+        (shown,) = lab.hub.show("users", name)
+        assert words in shown["refusal"] and shown["refusedAddress"] == one.address and not shown["sessions"]
+    assert not one.login(authority, user(root, "alice"), identity="somebody@example.com", seconds=8)
+    assert "no certificate that names it" in _waited(lab, "user.refused", "somebody@example.com")
+    assert lab.hub.show("sessions") == []
+
+
+def test_a_client_that_is_gone_is_signed_off(lab: Lab, clients: list[Client], authority: str, root: Pair) -> None:
+    one = clients[0]
+    assert one.login(authority, user(root, "dora"))
+    _waited(lab, "user.login", "dora")
+    one.charon.kill()
+    try:
+        told = _waited(lab, "user.logout", "dora", seconds=_SPEAKS_NO_MORE)
+        assert told.endswith("reason='the client is silent (dead peer detection)'")
+        assert _told(lab, "user.refused", "dora") == []
+    finally:
+        one.charon.start()
+
+
+def test_who_is_disconnected_is_off_and_nobody_else(
+    lab: Lab, clients: list[Client], authority: str, root: Pair
+) -> None:
+    first, second = clients[:2]
+    assert first.login(authority, user(root, "erin")) and second.login(authority, user(root, "frank"))
+    assert pings(second.node, second.virtual, "10.50.0.4")
+    said = lab.hub.run("user", "disconnect", first.virtual, "--yes").stdout
+    assert said == f"erin, {first.virtual} at p1/0: disconnected\n"
+    assert _waited(lab, "user.logout", "erin").endswith("reason='disconnected by root'")
+    wait_for("the kernel has nothing of it", lambda: not lab.hub.sas(first.address))
+    assert pings(second.node, second.virtual, "10.50.0.4")
+    assert [one["user"] for one in lab.hub.show("sessions")] == ["frank"]
+    assert lab.hub.run("user", "disconnect", "erin", "--yes", check=False).returncode == 4
+    assert first.login(authority, user(root, "erin"))
+
+
+@contextmanager
+def _flood(lab: Lab, target: str) -> Iterator[list[str]]:
+    """Pings from a virtual network 200 times a second, and says how that was."""
+    words = ["ip", "netns", "exec", lab.vnets["vnet1"].namespace, "ping", "-q", "-I", "10.50.0.4"]
+    flood = subprocess.Popen(
+        [*words, "-i", str(_EVERY), "-c", str(_PACKETS), target], stdout=subprocess.PIPE, text=True
+    )
+    outcome: list[str] = []
+    try:
+        yield outcome
+        assert flood.poll() is None, "it ended before the block"
+        outcome.append(flood.communicate(timeout=120)[0])
+    finally:
+        flood.kill()
+        flood.wait(timeout=30)
+
+
+def test_a_killed_agent_is_not_missed_and_knows_who_is_signed_on(
+    lab: Lab, clients: list[Client], authority: str, root: Pair
+) -> None:
+    one = clients[0]
+    assert one.login(authority, user(root, "grace"))
+    assert pings(one.node, one.virtual, "10.50.0.4")
+    (before,) = lab.hub.show("sessions")
+    spis = {found for sa in lab.hub.sas(one.address) for found in re.findall(r"spi (0x\w+)", sa)}
+    with _flood(lab, one.virtual) as outcome:
+        lab.hub.kill_agent(signal.SIGKILL)
+        lab.hub.start_agent()
+        (after,) = wait_for("the session is shown", lambda: lab.hub.show("sessions"))
+    assert f"{_PACKETS} packets transmitted, {_PACKETS} received" in outcome[0], outcome[0]
+    assert {found for sa in lab.hub.sas(one.address) for found in re.findall(r"spi (0x\w+)", sa)} == spis
+    assert [after[name] for name in ("user", "addresses", "ikeSa")] == ["grace", [one.virtual], before["ikeSa"]]
+    assert abs(after["since"] - before["since"]) < 3
+    assert _told(lab, "user.login", "grace") == [], "it was signed on already"
+    one.logout()
+    _waited(lab, "user.logout", "grace")
+
+
+def test_a_pool_that_is_full_is_told_and_frees_itself(
+    lab: Lab, clients: list[Client], authority: str, root: Pair
+) -> None:
+    first, second, third = clients
+    assert first.login(authority, user(root, "heidi")) and second.login(authority, user(root, "ivan"))
+    assert not third.login(authority, user(root, "judy"), seconds=8)
+    assert "every address of the pool is in use" in _waited(lab, "user.refused", "judy")
+    assert "prefix=10.99.0.0/30 size=2" in _waited(lab, "pool.exhausted", "10.99.0.0/30")
+    full, other = wait_for("it is shown", lambda: [*lab.hub.show("pools")])
+    assert (full["size"], full["online"], full["exhausted"]) == (2, 2, True)
+    assert (other["prefix"], other["online"], other["exhausted"]) == ("10.99.0.4/30", 0, False)
+    assert _metric(lab, "hubgw_p2s_pool_exhausted") == 1 and _metric(lab, "hubgw_p2s_addresses_used") == 2
+    assert pings(first.node, first.virtual, "10.50.0.4") and pings(second.node, second.virtual, "10.50.0.4")
+    third.logout(force=True)
+    first.logout()
+    _waited(lab, "pool.freed", "10.99.0.0/30")
+    assert third.login(authority, user(root, "judy"))
+    assert len(_told(lab, "user.login", "judy")) == 1
