@@ -159,12 +159,13 @@ def hosted_pools(hosted: HostedHub) -> list[IPv4Network]:
 
 def _reached(scope: Scope, hosted: HostedHub, users: HostedUsers) -> tuple[str, ...]:
     """Returns what a client routes into the tunnel: all, or the virtual networks, and where branches reach branches
-    their prefixes and other clients too. What BGP teaches is not known here."""
+    their prefixes and other clients too. What BGP teaches is not known here: that is what customRoutes are for."""
     if users.everything:
         return ("0.0.0.0/0",)
     # The hub says from its own addresses what is too big, and what is closed.
     reached = [hosted.hub.properties.address_prefix]
     reached += [prefix for vnet in hosted.vnets for prefix in vnet.vnet.properties.address_space.address_prefixes]
+    reached += scope.inventory.custom_routes(users.gateway.key)
     reached += [prefix for route in hosted.hub.properties.route_table.routes for prefix in route.address_prefixes]
     if hosted.wan.properties.allow_branch_to_branch_traffic:
         for connection in hosted.connections:

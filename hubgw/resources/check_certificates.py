@@ -9,7 +9,7 @@ from hubgw.resources.connection import VpnGateway
 from hubgw.resources.p2s_gateway import P2sVpnGateway
 from hubgw.resources.problem import STORED, Path, shown
 from hubgw.resources.report import Report, words
-from hubgw.resources.settings import Settings
+from hubgw.resources.settings import OF_USERS, Settings
 from hubgw.resources.uses import used
 from hubgw.resources.vpn_server import VpnServerConfiguration
 
@@ -27,9 +27,6 @@ def check_certificates(report: Report) -> None:
     """What a gateway proves itself by is complete and fits; only IKEv2 has certificates, and only they a subject."""
     for settings in report.inventory.settings:
         target = report.inventory.get(settings.properties.resource)
-        if settings.properties.gateway_fqdn is not None and not isinstance(target, P2sVpnGateway):
-            message, fqdn = "is what a p2sVpnGateway has", shown(settings.properties.gateway_fqdn)
-            report.add(settings, ("properties", "gatewayFqdn"), message, fqdn, "extend the p2sVpnGateway")
         if isinstance(target, VpnGateway):
             _check_gateway(report, settings)
         elif not isinstance(target, P2sVpnGateway | VpnServerConfiguration):
@@ -44,7 +41,7 @@ def check_certificates(report: Report) -> None:
 def said_by(settings: Settings) -> set[str]:
     """Returns the fields that settings have, but for whose they are and what is looked at for all of them."""
     said: dict[str, object] = settings.properties.model_dump(by_alias=True, exclude_none=True)
-    return set(said) - {"resource", "gatewayFqdn", "concurrentSessions"}
+    return set(said) - {"resource", *OF_USERS}
 
 
 def _check_branch(report: Report, settings: Settings) -> None:

@@ -2,12 +2,13 @@
 
 from typing import Final
 
+from hubgw.resources.base import Resource
 from hubgw.resources.connection import VpnConnection
 from hubgw.resources.ids import LINK_SEGMENT
 from hubgw.resources.p2s_gateway import P2sVpnGateway
 from hubgw.resources.problem import shown
 from hubgw.resources.report import Report, seconds, words
-from hubgw.resources.settings import Settings
+from hubgw.resources.settings import OF_USERS, Settings
 from hubgw.resources.site import VpnSite
 
 _BGP: Final = ("bgpPassword", "bgpTtlSecurity", "bgpHoldTime", "bgpPassive", "maximumPrefixes")
@@ -33,10 +34,18 @@ def check_settings(report: Report) -> None:
         elif LINK_SEGMENT in settings.properties.resource.key and settings.properties.priority is not None:
             message = "a priority belongs to a vpnSite, and the settings extend one of its links"
             report.add(settings, ("properties", "priority"), message, shown(settings.properties.priority))
-        if settings.properties.concurrent_sessions and not isinstance(target, P2sVpnGateway | None):
-            message, said = "is what a p2sVpnGateway has", shown(settings.properties.concurrent_sessions)
-            report.add(settings, ("properties", "concurrentSessions"), message, said, "extend the p2sVpnGateway")
+        _check_users(report, settings, target)
         _check_bgp(report, settings)
+
+
+def _check_users(report: Report, settings: Settings, target: Resource | None) -> None:
+    """What concerns users' clients belongs to their gateway."""
+    if isinstance(target, P2sVpnGateway | None):
+        return
+    said = settings.properties.model_dump(by_alias=True, exclude_none=True)
+    for field in (field for field in OF_USERS if field in said):
+        path = ("properties", field)
+        report.add(settings, path, "is what a p2sVpnGateway has", shown(said[field], path), "extend the p2sVpnGateway")
 
 
 def _check_bgp(report: Report, settings: Settings) -> None:

@@ -315,6 +315,7 @@ PROPERTIES: Final[Mapping[str, Mapping[str, Rule]]] = {
         "bgpPassive": DONE,
         "maximumPrefixes": DONE,
         "concurrentSessions": DONE,
+        "customRoutes": DONE,
         "provisioningState": READ_ONLY,
     },
 }

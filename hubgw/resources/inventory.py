@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TypeVar
 
-from hubgw.resources.base import Ref, Resource
+from hubgw.resources.base import Prefix, Ref, Resource
 from hubgw.resources.connection import VpnConnection, VpnGateway
 from hubgw.resources.hub import VirtualHub
 from hubgw.resources.ids import LINK_SEGMENT
@@ -111,6 +111,11 @@ class Inventory:
         """Returns the name that users call a gateway by, where settings give one."""
         settings = self.settings_by_resource.get(gateway_key)
         return settings.properties.gateway_fqdn if settings else None
+
+    def custom_routes(self, gateway_key: str) -> tuple[Prefix, ...]:
+        """Returns what users' clients of a gateway route into the tunnel beside what hubgw knows."""
+        settings = self.settings_by_resource.get(gateway_key)
+        return (settings and settings.properties.custom_routes) or ()
 
     def _said(self, link_key: str, field: str) -> list[SettingsProperties]:
         """Returns what settings say of a link, if one has the field: the link's own, or else those of its site."""

@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, Field
 
 from hubgw.names import IDENTITY, LABEL
-from hubgw.resources.base import ExtendedRef, Model, Resource, fault
+from hubgw.resources.base import ExtendedRef, Lenient, Model, Prefix, Resource, fault
 from hubgw.resources.certificates import Authorities, Chain, PrivateKey, RevocationLists, distinguished
 from hubgw.resources.peering import BgpPassword
 
@@ -43,6 +43,12 @@ def _gateway_fqdn(text: str) -> str:
     return text
 
 
+OF_USERS: Final = ("gatewayFqdn", "concurrentSessions", "customRoutes")
+"""What only a p2sVpnGateway has."""
+
+MOST_CUSTOM_ROUTES: Final = 100
+
+
 class SettingsProperties(Model):
     """`authentication` is how the branch and the hub prove who they are; with `certificate` to `revocation_lists` a
     vpnGateway has the operator's own certificate instead of one by hubgw's own authority. So has a p2sVpnGateway, where
@@ -53,7 +59,8 @@ class SettingsProperties(Model):
     that announce one prefix, that of the lower `priority` is preferred; `legacy_algorithms` lets IKE offer and accept
     SHA-1, 3DES and DH groups of 1024 bits; `mobike` (RFC 4555) lets the branch move its SAs to another address.
     `bgp_hold_time` is in seconds. `concurrent_sessions` is what becomes of a p2sVpnGateway's user on a second device:
-    both stay, the newest replaces the other, or the first is kept and the second refused."""
+    both stay, the newest replaces the other, or the first is kept and the second refused; `custom_routes` are what its
+    clients route into the tunnel beside what hubgw knows, as where BGP tells the prefixes of branches."""
 
     resource: ExtendedRef
     remote_identity: Annotated[str, AfterValidator(_identity)] | None = None
@@ -72,6 +79,7 @@ class SettingsProperties(Model):
     bgp_passive: bool | None = None
     maximum_prefixes: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
     concurrent_sessions: ConcurrentSessions | None = None
+    custom_routes: Annotated[tuple[Prefix, ...], Lenient, Field(max_length=MOST_CUSTOM_ROUTES)] | None = None
 
 
 class Settings(Resource):

@@ -67,6 +67,21 @@ def test_bgp_announces_the_pool_as_a_branchs_prefix(clients: list[Client], bgp: 
     bgp.frr.wait_learned(POOL)
 
 
+def test_custom_routes_lead_to_what_bgp_teaches(clients: list[Client], root: Pair, bgp: BgpLab) -> None:
+    one, br4 = clients[0], bgp.lab.branches["br4"]
+    assert not pings(one.node, one.virtual, br4.lan, count=1), "the client does not know of it"
+    hub = bgp.lab.hub
+    hub.apply_text(
+        f"type: settings\nname: p1\nproperties: {{resource: p2sVpnGateways/p1, customRoutes: [{bgp.frr.lan}]}}"
+    )
+    try:
+        one.logout()
+        assert one.login(hub.run("user", "ca").stdout, user(root, "user0"))
+        assert pings(one.node, one.virtual, br4.lan) and pings(br4.node, br4.lan, one.virtual)
+    finally:
+        hub.run("delete", "settings/p1", "--yes")
+
+
 def test_a_client_sends_with_its_own_address_alone(lab: Lab, clients: list[Client]) -> None:
     first, second = clients
     vnet1, own = lab.vnets["vnet1"], IPv4Address(first.virtual)

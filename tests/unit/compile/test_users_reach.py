@@ -20,7 +20,13 @@ _SERVER = make("O=hubgw, CN=p1", ["198.51.100.10"], by=_ROOT)
 _OWN = Credentials(_SERVER.pem, Secret(_SERVER.key), (), ())
 
 
-def _plan(*, branch_to_branch: bool = True, everything: bool = False, instances: tuple[int, ...] = (0, 1)) -> Plan:
+def _plan(
+    *,
+    branch_to_branch: bool = True,
+    everything: bool = False,
+    instances: tuple[int, ...] = (0, 1),
+    routes: tuple[str, ...] = (),
+) -> Plan:
     data = "".join(line for line in _ROOT.pem.splitlines() if not line.startswith("---"))
     pool = {"vpnClientAddressPool": {"addressPrefixes": ["10.99.0.0/24"]}, "enableInternetSecurity": everything}
     hosted: list[dict[str, Any]] = [
@@ -61,6 +67,8 @@ def _plan(*, branch_to_branch: bool = True, everything: bool = False, instances:
             virtualNetworks=[{"virtualNetwork": "vnet1", "interface": "eth1", "address": "10.50.0.1/24"}],
         ),
     ]
+    if routes:
+        documents.append(document("settings", "p1", resource="p2sVpnGateways/p1", customRoutes=list(routes)))
     inventory = inventory_of(documents)
     own = {inventory.user_gateways[0].key: _OWN}
     return compile_plan(inventory, inventory.nodes[0], numbered(owners(inventory), {}), "digest", b"key", own=own)
@@ -87,6 +95,11 @@ def test_clients_reach_virtual_networks_and_what_branches_may() -> None:
     assert [set(one.reached) for one in _servers(_plan())] == [reached] * 2
     closed = {"10.50.0.0/24", "10.100.0.0/24"}
     assert [set(one.reached) for one in _servers(_plan(branch_to_branch=False))] == [closed] * 2
+
+
+def test_custom_routes_are_reached_too_and_adjacent_prefixes_are_one() -> None:
+    found = _servers(_plan(routes=("10.4.0.0/24", "10.50.1.0/24")))[0].reached
+    assert {"10.4.0.0/24", "10.50.0.0/23"} < set(found) and "10.50.0.0/24" not in found
 
 
 def test_internet_security_sends_everything_into_the_tunnel_and_admits_a_default_route() -> None:
