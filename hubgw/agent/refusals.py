@@ -1,7 +1,7 @@
 """What charon said of a user's client that did not get in -> why, in words, and events of it, not too many."""
 
 import logging
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -11,9 +11,17 @@ from hubgw.drivers.strongswan.faults import Fault, Why
 from hubgw.plan.ipsec import IkeServer
 from hubgw.plan.types import UsersOf
 
-EVERY: Final = 10.0  # seconds in which at most `MOST` refusals are told, and `MOST_OF_ONE` of one address
-MOST: Final = 20
-MOST_OF_ONE: Final = 3
+MOST: Final = (20, 5.0)
+"""Refusals of those who said who they are that are told at once, and seconds from one to the next after these."""
+
+MOST_OF_ONE: Final = (5, 10.0)
+"""And of one address."""
+
+MOST_NAMELESS: Final = (3, 10.0)
+"""And of those who did not say, whom one packet from any address suffices for."""
+
+SILENCE: Final = 10.0  # seconds after which it is told how many were not told
+
 _REMEMBERED: Final = 1_000  # names and addresses: anybody can make up new ones
 
 _ANOTHER: Final = "give the user another"
@@ -29,6 +37,24 @@ class Refused:
     reason: str
 
 
+class _Budget:
+    """So many at once, and then one every so many seconds."""
+
+    __slots__ = ("_at", "_every", "_left", "_most")
+
+    def __init__(self, most: tuple[int, float], now: float) -> None:
+        self._most, self._every = most
+        self._left, self._at = float(self._most), now
+
+    def has(self, now: float) -> bool:
+        self._left = min(self._most, self._left + (now - self._at) / self._every)
+        self._at = now
+        return self._left >= 1
+
+    def spend(self) -> None:
+        self._left -= 1
+
+
 class Refusals:
     """Tells refusals, and keeps the last of each user."""
 
@@ -36,46 +62,41 @@ class Refusals:
         self._journal = journal
         self._clock = clock
         self._time = time
-        self._told: deque[float] = deque(maxlen=MOST)
-        self._told_of: OrderedDict[str, deque[float]] = OrderedDict()  # by address
-        self._untold = 0
+        self._named, self._nameless = _Budget(MOST, clock()), _Budget(MOST_NAMELESS, clock())
+        self._of_one: OrderedDict[str, _Budget] = OrderedDict()  # by address
+        self._untold, self._told = 0, clock()
         self.last: OrderedDict[str, Refused] = OrderedDict()
 
     def take(self, users: UsersOf, user: str, address: str, reason: str) -> None:
         """Takes in that somebody was refused; `user` is empty where he has not said who he is."""
         if user:
             self.last[user] = Refused(self._time(), address, reason)
-            _keep(self.last, user)
+            _forget(self.last, user)
         now = self._clock()
-        of_one = self._told_of.setdefault(address, deque(maxlen=MOST_OF_ONE))
-        _keep(self._told_of, address)
-        if not (_free(self._told, now) and _free(of_one, now)):
+        budgets = self._named if user else self._nameless, self._of_one.setdefault(address, _Budget(MOST_OF_ONE, now))
+        _forget(self._of_one, address)
+        if not all(budget.has(now) for budget in budgets):
             self._untold += 1
             return
-        self.flush()
-        self._told.append(now)
-        of_one.append(now)
+        for budget in budgets:
+            budget.spend()
         about: dict[str, Any] = {"user": user} if user else {}
         about |= {"client": address, "instance": users.instance, "reason": reason}
-        self._journal.record("user.refused", users.gateway, logging.WARNING, **about)
+        self._tell(users.gateway, **about)
 
     def round(self) -> None:
-        """Tells how many were not told, when the last that was is long enough ago."""
-        if self._told and _free(deque([self._told[-1]], maxlen=1), self._clock()):
-            self.flush()
+        """Tells how many were not told, where none was for a while that could have said so."""
+        if self._untold and self._clock() >= self._told + SILENCE:
+            self._tell("")
 
-    def flush(self) -> None:
-        """Tells how many more there were."""
-        if self._untold:
-            self._journal.record("user.refused", level=logging.WARNING, more=self._untold)
-            self._untold = 0
-
-
-def _free(told: deque[float], now: float) -> bool:
-    return len(told) < (told.maxlen or 0) or now >= told[0] + EVERY
+    def _tell(self, gateway: str, **about: object) -> None:
+        more = {"more": self._untold} if self._untold else {}
+        self._untold, self._told = 0, self._clock()
+        self._journal.record("user.refused", gateway, logging.WARNING, None, **about, **more)
 
 
-def _keep(remembered: OrderedDict[str, Refused] | OrderedDict[str, deque[float]], key: str) -> None:
+def _forget(remembered: OrderedDict[str, Refused] | OrderedDict[str, _Budget], key: str) -> None:
+    """Forgets who was there the longest ago."""
     remembered.move_to_end(key)
     if len(remembered) > _REMEMBERED:
         remembered.popitem(last=False)

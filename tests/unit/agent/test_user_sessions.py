@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from hubgw.agent.diagnosis import Diagnosis
 from hubgw.agent.dialler import Dialler
-from hubgw.agent.refusals import EVERY, MOST, MOST_OF_ONE
+from hubgw.agent.refusals import MOST, MOST_NAMELESS, MOST_OF_ONE, SILENCE
 from hubgw.agent.service import Refusal, Refused
 from hubgw.agent.users import PATIENCE
 from hubgw.drivers.strongswan.codec import IkeSa
@@ -250,22 +250,50 @@ def test_refusals_are_told_and_a_flood_of_them_is_counted(tmp_path: Path) -> Non
     async def case() -> None:
         rig = await with_users(tmp_path)
         diagnosis = Diagnosis(rig.reconciler, rig.machine.strongswan, rig.journal, rig.users, rig.clock)  # type: ignore[arg-type]
-        details = {"identity": "O=Example, CN=eve", "unbelieved": "O=Example, CN=eve"}
-        for number in range(50):
-            diagnosis.take(Fault(Why.CERTIFICATE, "hgt1", "203.0.113.66", "198.51.100.10", details, number + 1))
+
+        def fails(user: str, address: str) -> None:
+            details = {"identity": f"CN={user}", "unbelieved": f"CN={user}"} if user else {}
+            diagnosis.take(Fault(Why.CERTIFICATE, "hgt1" if user else "", address, "198.51.100.10", details))
+
+        for _ in range(50):
+            fails("eve", "203.0.113.66")
         told = rig.events("user.refused")
-        assert len(told) == MOST_OF_ONE
-        assert told[0].startswith("user=eve client=203.0.113.66 instance=0 reason='the certificate (O=Example, CN=eve)")
-        # Another one's is told all the same, until there are too many.
-        for number in range(2 * MOST):
-            diagnosis.take(Fault(Why.NO_PROPOSAL, "", f"192.0.2.{100 + number}", "198.51.100.10"))
-        assert len([one for one in rig.events("user.refused") if "reason=" in one]) == MOST
-        rig.clock.now += EVERY
+        assert len(told) == MOST_OF_ONE[0]
+        assert told[0].startswith("user=eve client=203.0.113.66 instance=0 reason='the certificate (CN=eve) is of ")
+        # Those of another are told all the same, and that there were more; those of everybody until there are too many.
+        for number in range(100):
+            fails(f"user{number}", f"192.0.2.{number}")
+        told = rig.events("user.refused")
+        assert len(told) == MOST[0] and told[MOST_OF_ONE[0]].endswith(" more=45")
+        # Who needs not even an address of his own takes no room from those who do.
+        for number in range(100):
+            fails("", f"198.18.0.{number}")
+        assert len(rig.events("user.refused")) == MOST[0] + MOST_NAMELESS[0]
+        rig.clock.now += MOST[1]
+        fails("user1", "192.0.2.1")
+        assert rig.events("user.refused")[-1].startswith("user=user1 ")
+        fails("user1", "192.0.2.1")
+        rig.clock.now += SILENCE
         await rig.users.round()
-        more = [int(one.removeprefix("more=")) for one in rig.events("user.refused") if one.startswith("more=")]
-        assert sum(more) == 50 + 2 * MOST - MOST
-        (eve,) = rig.users.users()
-        assert (eve.user, eve.sessions, eve.refused_address, eve.last_login) == ("eve", 0, "203.0.113.66", None)
+        await rig.users.round()
+        assert rig.events("user.refused")[-1] == "more=1"
+        counted = [int(one.partition("more=")[2] or 0) for one in rig.events("user.refused")]
+        assert sum(counted) + len(counted) - 1 == 50 + 100 + 100 + 2
+        (eve,) = (one for one in rig.users.users() if one.user == "eve")
+        assert (eve.sessions, eve.refused_address, eve.last_login) == (0, "203.0.113.66", None)
+
+    run(case())
+
+
+def test_names_that_somebody_makes_up_are_forgotten(tmp_path: Path) -> None:
+    async def case() -> None:
+        rig = await with_users(tmp_path)
+        await listed(rig, sa(1))
+        for number in range(3_000):
+            details = {"identity": f"CN=user{number}"}
+            rig.users.refused(Fault(Why.CERTIFICATE, "hgt1", f"10.0.{number // 256}.{number % 256}", "", details))
+        users = {one.user for one in rig.users.users()}
+        assert len(users) == 1_001 and {"alice", "user2999"} <= users
 
     run(case())
 
