@@ -88,10 +88,17 @@ def revoke(by: Pair, *revoked: Pair, now: float = NOW) -> str:
 
 
 def _name(subject: str) -> x509.Name:
-    kinds = {"C": NameOID.COUNTRY_NAME, "O": NameOID.ORGANIZATION_NAME, "CN": NameOID.COMMON_NAME}
+    kinds = {
+        "C": NameOID.COUNTRY_NAME,
+        "O": NameOID.ORGANIZATION_NAME,
+        "OU": NameOID.ORGANIZATIONAL_UNIT_NAME,
+        "CN": NameOID.COMMON_NAME,
+    }
     parts = (part.split("=", 1) for part in subject.split(", "))
     return x509.Name([x509.NameAttribute(kinds[kind], value) for kind, value in parts])
 
 
 def _alternative(name: str) -> x509.GeneralName:
+    if "@" in name:
+        return x509.RFC822Name(name)
     return x509.IPAddress(ip_address(name)) if name.replace(".", "").isdigit() else x509.DNSName(name)

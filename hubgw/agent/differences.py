@@ -11,12 +11,16 @@ _UNSAID: Final = frozenset(
         "bgpPassword",
         "privateKey",
         "password",
+        "radiusServerSecret",
         "certificate",
         "certificateAuthorities",
         "revocationLists",
     }
 )
 """Secrets, and PEM, which nobody reads."""
+
+_SERVER: Final = "radiusServerAddress"
+"""What tells the items of a list apart that have no name."""
 
 _FEW: Final = 4  # values of a list that are shown whole, before and after
 
@@ -62,6 +66,11 @@ def fields(value: object, path: str = "") -> Iterator[tuple[str, Values]]:
             for item in value:
                 unnamed = {name: inner for name, inner in item.items() if name not in {"id", "type", "name"}}
                 yield from fields(unnamed, f"{path}.{item['name']}")
+        case list() if value and all(isinstance(item, Mapping) and _SERVER in item for item in value):
+            for item in value:
+                yield from fields(
+                    {name: inner for name, inner in item.items() if name != _SERVER}, f"{path}.{item[_SERVER]}"
+                )
         case list():
             if value:
                 yield path, tuple(map(_one_line, value))

@@ -16,6 +16,7 @@ from hubgw.agent.references import (
     is_node,
     is_settings,
     is_vpn_connection,
+    is_vpn_server,
     is_vpn_user,
     parent_of,
     references_of,
@@ -169,6 +170,8 @@ def _with_keys(old: Json | None, new: Json, make_key: Callable[[], str]) -> Json
     if is_vpn_user(str(new["id"])):
         kept = _properties(old).get("password") if old else None
         return _with(new, "password", str(kept) if kept else None)
+    if is_vpn_server(str(new["id"])):
+        return _with_radius_secrets(old, new)
     if not is_vpn_connection(str(new["id"])):
         return new
     before = shared_keys(old) if old else {}
@@ -179,6 +182,26 @@ def _with_keys(old: Json | None, new: Json, make_key: Callable[[], str]) -> Json
         connection = _with(connection, "sharedKey", make_key())
         properties = _properties(connection)
     return {**connection, "properties": {**properties, "vpnLinkConnections": links}} if links else connection
+
+
+def _with_radius_secrets(old: Json | None, new: Json) -> Json:
+    """A secret is of the server's that has the address."""
+    before = _properties(old) if old else {}
+    kept = {one.get("radiusServerAddress"): one.get("radiusServerSecret") for one in (before, *_servers(before))}
+
+    def with_secret(one: Mapping[str, object]) -> Mapping[str, object]:
+        address = one.get("radiusServerAddress")
+        secret = kept.get(address) if address and not one.get("radiusServerSecret") else None
+        return {**one, "radiusServerSecret": secret} if secret else one
+
+    properties = with_secret(_properties(new))
+    servers = [with_secret(one) for one in _servers(properties)]
+    return {**new, "properties": {**properties, **({"radiusServers": servers} if servers else {})}}
+
+
+def _servers(properties: Mapping[str, object]) -> list[Mapping[str, object]]:
+    servers = properties.get("radiusServers")
+    return [one for one in servers if isinstance(one, Mapping)] if isinstance(servers, list | tuple) else []
 
 
 def _with(part: Json, name: str, secret: str | None) -> Json:

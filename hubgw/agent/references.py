@@ -56,6 +56,11 @@ def is_vpn_user(resource_id: str) -> bool:
     return words(resource_id).lower().startswith("vpnusers/")
 
 
+def is_vpn_server(resource_id: str) -> bool:
+    """Tells whether an id is that of a vpnServerConfiguration, which may hold secrets of RADIUS servers."""
+    return words(resource_id).lower().startswith("vpnserverconfigurations/")
+
+
 def references_of(body: Mapping[str, object]) -> set[str]:
     """The keys that a resource refers to, each with those of its parents; itself and its own parts are none."""
     own = str(body.get("id", "")).lower()

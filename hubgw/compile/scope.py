@@ -53,7 +53,7 @@ class HostedUsers:
 
     @property
     def everything(self) -> bool:
-        """Tells whether all that a client sends goes into the tunnel, and may use a default route."""
+        """Tells whether all that some client sends goes into the tunnel, and so may use a default route."""
         return any(one.properties.enable_internet_security for one in self.gateway.properties.connection_configurations)
 
 

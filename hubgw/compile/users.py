@@ -12,19 +12,23 @@ from hubgw.compile.draft import Draft
 from hubgw.compile.mtu import tunnel_mtu
 from hubgw.compile.scope import HostedHub, HostedUsers, Scope
 from hubgw.compile.suites import suites_of_users
+from hubgw.compile.ways import ways
 from hubgw.names import USER_PREFIX
-from hubgw.plan.ipsec import IkeCertificate, IkePool, IkeServer, IkeUser
+from hubgw.plan.ipsec import IkeCertificate, IkePool, IkeRadius, IkeServer, IkeUser
 from hubgw.plan.kernel import Element, OnLink, Route, Tunnel
 from hubgw.plan.types import UsersOf
 from hubgw.resources.node import UserGatewayInstance
+from hubgw.resources.p2s_gateway import ConnectionConfiguration
+from hubgw.resources.radius import RadiusServer
 from hubgw.resources.settings import ConcurrentSessions
 from hubgw.resources.translation import routed_prefixes
 from hubgw.resources.vpn_user import VpnUser
 
 _DPD_DELAY = 10  # seconds
 
-# charon's default, `no`, is not among them: a second device that says INITIAL_CONTACT would end the first.
-_UNIQUE: Final[Mapping[ConcurrentSessions, str]] = {"both": "never", "replace": "replace", "keep-first": "keep"}
+# charon's default, `no`, is not among them: a second device that says INITIAL_CONTACT would end the first. Nor is
+# `keep`, as that one ends the first all the same.
+_UNIQUE: Final[Mapping[ConcurrentSessions, str]] = {"both": "never", "replace": "replace"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,8 @@ def compile_users(draft: Draft, scope: Scope, secret_key: bytes, own: Own, autho
             terms = _Terms(proof.certificate, authorities, is_strict)
             for user in users.passwords:
                 draft.add(_password(user, secret_key), user.id)
+            for radius in users.server.radius:
+                draft.add(_radius(radius, secret_key), users.server.id)
             for instance in users.instances:
                 _compile_instance(draft, scope, hosted, users, instance=instance, terms=terms)
 
@@ -95,32 +101,31 @@ def _compile_instance(
     draft.add(Tunnel(name, if_id, hosted.vrf, mtu, alias), *owners)
     if not users.everything:
         draft.add(Element("no_default", (name,)), *owners)
-    pools = []
-    for number, prefix in enumerate(parts(users, instance.instance)):
-        pool = IkePool(
-            f"{name}-pool{number}", str(prefix), tuple(str(one) for one in gateway.properties.custom_dns_servers)
-        )
-        pools.append(pool.name)
-        draft.add(pool, *owners)
-        draft.add(Route(hosted.table, prefix, OnLink(name)), *owners)
-    for suffix, eap in _ways(users):
-        by_password = eap == "mschapv2"
+    dns_servers = tuple(str(one) for one in gateway.properties.custom_dns_servers)
+    for configuration in gateway.properties.connection_configurations:
+        for prefix in _part(configuration, instance.instance):
+            draft.add(IkePool(_pool(name, prefix), str(prefix), dns_servers), *owners)
+            draft.add(Route(hosted.table, prefix, OnLink(name)), *owners)
+    for way in ways(users):
+        by_certificate = way.eap in {"", "tls"}
         server_of_users = IkeServer(
-            name=f"{name}{suffix}",
+            name=f"{name}{way.suffix}",
             if_id=if_id,
             local_address=instance.local_address,
             local_id=scope.inventory.gateway_fqdn(gateway.key) or str(instance.public_address),
             certificate=terms.certificate,
-            authorities=() if by_password else terms.authorities,
-            is_strict=terms.is_strict and not by_password,
-            pools=tuple(pools),
-            reached=_reached(scope, hosted, users),
+            authorities=terms.authorities if by_certificate else (),
+            is_strict=terms.is_strict and by_certificate,
+            pools=tuple(_pool(name, prefix) for prefix in _part(way.configuration, instance.instance)),
+            reached=_reached(scope, hosted, users, way.configuration),
             proposals=chosen.ike,
             esp_proposals=chosen.esp,
             dpd_delay=_DPD_DELAY,
             child_life_time=chosen.life_time,
             child_life_bytes=chosen.life_bytes,
-            eap=eap,
+            eap=way.eap,
+            remote_id=way.identity,
+            groups=way.groups,
             unique=_UNIQUE[scope.inventory.concurrent_sessions(gateway.key)],
         )
         draft.add(server_of_users, *owners)
@@ -133,18 +138,20 @@ def _password(user: VpnUser, secret_key: bytes) -> IkeUser:
     return IkeUser(f"{USER_PREFIX}-{keyed_digest(secret_key, user.user_name, password)}", user.user_name, password)
 
 
-def _ways(users: HostedUsers) -> list[tuple[str, str]]:
-    """Returns the connections of an instance: what its name ends in, and its EAP method, empty for public keys.
-
-    Who wants EAP is led past public keys by charon, but not from one method to another: there is one.
-    """
-    eap = "mschapv2" if users.passwords else "tls"
-    return [*([("", "")] if users.server.properties.by_certificate else []), ("-eap", eap)]
+def _radius(server: RadiusServer, secret_key: bytes) -> IkeRadius:
+    address, secret = str(server.radius_server_address), server.radius_server_secret
+    if secret is None:
+        raise ValueError(f"{address}: no radiusServerSecret; validation should have refused it")
+    return IkeRadius(address, server.radius_server_score, keyed_digest(secret_key, address, secret), secret)
 
 
-def parts(users: HostedUsers, instance: int) -> list[IPv4Network]:
+def _pool(name: str, prefix: IPv4Network) -> str:
+    """Returns a pool's name; it stays when another pool comes or goes, as charon changes none that is in use."""
+    return f"{name}-{prefix.network_address}-{prefix.prefixlen}"
+
+
+def _part(configuration: ConnectionConfiguration, instance: int) -> list[IPv4Network]:
     """Returns an instance's part of the pools: of each prefix as many addresses as the other's."""
-    (configuration,) = users.gateway.properties.connection_configurations
     prefixes = configuration.properties.vpn_client_address_pool.address_prefixes
     return [list(IPv4Network(str(prefix)).subnets())[INSTANCES.index(instance)] for prefix in prefixes]
 
@@ -154,13 +161,18 @@ def hosted_pools(hosted: HostedHub) -> list[IPv4Network]:
     users = hosted.users
     if users is None:
         return []
-    return _merged(prefix for instance in users.instances for prefix in parts(users, instance.instance))
+    configurations = users.gateway.properties.connection_configurations
+    return _merged(
+        prefix for instance in users.instances for one in configurations for prefix in _part(one, instance.instance)
+    )
 
 
-def _reached(scope: Scope, hosted: HostedHub, users: HostedUsers) -> tuple[str, ...]:
+def _reached(
+    scope: Scope, hosted: HostedHub, users: HostedUsers, configuration: ConnectionConfiguration
+) -> tuple[str, ...]:
     """Returns what a client routes into the tunnel: all, or the virtual networks, and where branches reach branches
     their prefixes and other clients too. What BGP teaches is not known here: that is what customRoutes are for."""
-    if users.everything:
+    if configuration.properties.enable_internet_security:
         return ("0.0.0.0/0",)
     # The hub says from its own addresses what is too big, and what is closed.
     reached = [hosted.hub.properties.address_prefix]

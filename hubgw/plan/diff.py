@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from ipaddress import IPv4Network
 from itertools import groupby
 
-from hubgw.plan.ipsec import IkeCertificate, IkeConnection, IkeKey, IkePool, IkeSecret, IkeServer, IkeUser
+from hubgw.plan.ipsec import IkeCertificate, IkeConnection, IkeKey, IkePool, IkeRadius, IkeSecret, IkeServer, IkeUser
 from hubgw.plan.kernel import (
     Address,
     Classifier,
@@ -50,6 +50,7 @@ _MAKE: dict[type, int] = {
     IkeKey: 33,
     IkeCertificate: 33,
     IkePool: 33,
+    IkeRadius: 33,
     IkeConnection: 34,
     IkeServer: 34,
     Speaker: 36,
@@ -79,6 +80,7 @@ _BREAK: dict[type, int] = {
     IkeKey: 48,
     IkeCertificate: 48,
     IkePool: 48,
+    IkeRadius: 48,
     Element: 49,
     Ruleset: 50,
 }
@@ -128,7 +130,16 @@ def driver_of(op: Op) -> str:
     match target(op):
         case Ruleset() | Element():
             return "nftables"
-        case IkeConnection() | IkeServer() | IkePool() | IkeSecret() | IkeUser() | IkeKey() | IkeCertificate():
+        case (
+            IkeConnection()
+            | IkeServer()
+            | IkePool()
+            | IkeRadius()
+            | IkeSecret()
+            | IkeUser()
+            | IkeKey()
+            | IkeCertificate()
+        ):
             return "strongswan"
         case Speaker() | Neighbor():
             return "exabgp"

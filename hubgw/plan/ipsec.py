@@ -36,6 +36,25 @@ class IkeUser:
         return ("IkeUser", self.id)
 
 
+@dataclass(frozen=True, slots=True)
+class IkeRadius:
+    """A RADIUS server that charon asks about users, that of the greatest `score` first. `id` is a digest of its
+    secret."""
+
+    address: str
+    score: int
+    id: str
+    secret: Secret = field(compare=False)
+
+    @property
+    def name(self) -> str:
+        return self.address
+
+    @property
+    def key(self) -> Key:
+        return ("IkeRadius", self.address)
+
+
 Selectors = tuple[tuple[str, str], ...]
 """Pairs of prefixes, the hub's side and the branch's: what the child SAs of a tunnel carry, one SA a pair."""
 
@@ -137,10 +156,11 @@ class IkePool:
 @dataclass(frozen=True, slots=True)
 class IkeServer:
     """What answers users at a gateway instance: whoever has a certificate by one of the `authorities`, or proves
-    himself by the EAP method (`tls`, `mschapv2`), is given an address of the `pools`, and reaches the prefixes that are
-    `reached`. All of them share one interface. Where it `is_strict`, whoever has a certificate whose authority has no
-    list, or one that is too old, is refused. `unique` is charon's word for several devices of one user: never (all are
-    let in), replace (the newest is), keep (the first is)."""
+    himself by the EAP method (`tls`, `mschapv2`, `radius`), calls himself what matches `remote_id`, and is in one of
+    the `groups` where there are some (by the Class of RADIUS), is given an address of the `pools`, and reaches the
+    prefixes that are `reached`. All of them share one interface. Where it `is_strict`, whoever has a certificate whose
+    authority has no list, or one that is too old, is refused. `unique` is charon's word for several devices of one
+    user: never (all stay), replace (the newest does)."""
 
     name: str
     if_id: int
@@ -156,6 +176,8 @@ class IkeServer:
     child_life_time: int  # seconds
     child_life_bytes: int = 0  # 0: any number
     eap: str = ""
+    remote_id: str = "%any"
+    groups: tuple[str, ...] = ()
     unique: str = "never"
     is_strict: bool = False
 

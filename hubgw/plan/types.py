@@ -13,6 +13,7 @@ from hubgw.plan.ipsec import (
     IkeConnection,
     IkeKey,
     IkePool,
+    IkeRadius,
     IkeSecret,
     IkeServer,
     IkeUser,
@@ -57,6 +58,7 @@ Object = (
     | IkeCertificate
     | IkeConnection
     | IkePool
+    | IkeRadius
     | IkeServer
     | Speaker
     | Neighbor

@@ -5,7 +5,17 @@ from dataclasses import fields
 from typing import Any, assert_never
 
 from hubgw.plan.diff import target
-from hubgw.plan.ipsec import SA_TERMS, IkeCertificate, IkeConnection, IkeKey, IkePool, IkeSecret, IkeServer, IkeUser
+from hubgw.plan.ipsec import (
+    SA_TERMS,
+    IkeCertificate,
+    IkeConnection,
+    IkeKey,
+    IkePool,
+    IkeRadius,
+    IkeSecret,
+    IkeServer,
+    IkeUser,
+)
 from hubgw.plan.kernel import (
     Address,
     Classifier,
@@ -111,6 +121,8 @@ def name(obj: Object) -> str:
             return f"IKE connection {device} {local} - {remote}"
         case IkePool(device, prefix):
             return f"address pool {device} {prefix}"
+        case IkeRadius(address):
+            return f"RADIUS server {address}"
         case IkeServer(device, local_address=local):
             return f"IKE connection {device} of users at {local}"
         case Speaker(speaker, asn=asn, addresses=addresses):

@@ -27,6 +27,7 @@ from hubgw.resources.ids import (
     DEFAULT_SCOPE,
     LINK_TYPE,
     NAT_RULE_TYPE,
+    POLICY_GROUP_TYPE,
     ResourceId,
     canonical_type,
     provider_of,
@@ -249,6 +250,7 @@ VnetRef = Annotated[Ref, PlainValidator(_ref_to("virtualNetworks")), _AS_ID]
 SiteRef = Annotated[Ref, PlainValidator(_ref_to("vpnSites")), _AS_ID]
 LinkRef = Annotated[Ref, PlainValidator(_ref_to(LINK_TYPE)), _AS_ID]
 NatRuleRef = Annotated[Ref, PlainValidator(_ref_to(NAT_RULE_TYPE)), _AS_ID]
+PolicyGroupRef = Annotated[Ref, PlainValidator(_ref_to(POLICY_GROUP_TYPE)), _AS_ID]
 _EXTENDED: Final = ("vpnSites", LINK_TYPE, CONNECTION_TYPE, "vpnGateways", "p2sVpnGateways", "vpnServerConfigurations")
 ExtendedRef = Annotated[Ref, PlainValidator(_ref_to(*_EXTENDED)), _AS_ID]
 Text = Annotated[str, AfterValidator(_printable)]

@@ -16,6 +16,8 @@ _WRITE: Final = "write it after |, from -----BEGIN to -----END"
 _VALUE: Final = r"[A-Za-z0-9 .:@_()'-]{1,64}"
 _PART: Final = rf"(?:{'|'.join(sorted(ATTRIBUTES.values()))})={_VALUE}"
 _SUBJECT: Final = re.compile(rf"{_PART}(?:, ?{_PART}){{0,7}}", re.ASCII)
+_PART_OR_ANY: Final = rf"(?:{'|'.join(sorted(ATTRIBUTES.values()))})=(?:{_VALUE}|\*)"
+_PATTERN: Final = re.compile(rf"{_PART_OR_ANY}(?:, ?{_PART_OR_ANY}){{0,7}}", re.ASCII)
 
 
 def distinguished(text: str) -> str | None:
@@ -25,6 +27,17 @@ def distinguished(text: str) -> str | None:
     'O=Example, CN=branch1'
     """
     if not _SUBJECT.fullmatch(text):
+        return None
+    return ", ".join(part.strip() for part in text.split(","))
+
+
+def subject_pattern(text: str) -> str | None:
+    """Returns a subject, some of whose values may be ``*`` for any, as charon writes it; None where it is none.
+
+    >>> subject_pattern("O=Example,OU=finance,CN=*"), subject_pattern("CN=a*")
+    ('O=Example, OU=finance, CN=*', None)
+    """
+    if not _PATTERN.fullmatch(text):
         return None
     return ", ".join(part.strip() for part in text.split(","))
 

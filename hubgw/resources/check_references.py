@@ -6,7 +6,7 @@ from typing import Final
 from hubgw.resources.base import Ref, Resource
 from hubgw.resources.connection import VpnConnection, VpnGateway
 from hubgw.resources.hub import VirtualHub
-from hubgw.resources.ids import LINK_SEGMENT, LINK_TYPE, ResourceId, singular
+from hubgw.resources.ids import LINK_SEGMENT, LINK_TYPE, POLICY_GROUP_SEGMENT, ResourceId, singular
 from hubgw.resources.node import Node
 from hubgw.resources.p2s_gateway import P2sVpnGateway
 from hubgw.resources.problem import STORED, Path, nearest, shown
@@ -15,6 +15,8 @@ from hubgw.resources.settings import Settings
 from hubgw.resources.site import VpnSite
 from hubgw.resources.vnet import HubVirtualNetworkConnection
 from hubgw.resources.vpn_user import VpnUser
+
+_ASSOCIATIONS: Final = "configurationPolicyGroupAssociations"
 
 HINTS: Final = 20
 """The nearest name is looked for so often: a thousand times among a thousand names takes seconds."""
@@ -30,6 +32,10 @@ def references(resource: Resource) -> Iterator[tuple[Path, Ref]]:
         case P2sVpnGateway():
             yield ("properties", "virtualHub"), resource.properties.virtual_hub
             yield ("properties", "vpnServerConfiguration"), resource.properties.vpn_server_configuration
+            for index, configuration in enumerate(resource.properties.connection_configurations):
+                associations = ("properties", "p2SConnectionConfigurations", index, "properties", _ASSOCIATIONS)
+                for position, group in enumerate(configuration.properties.configuration_policy_group_associations):
+                    yield (*associations, position), group
         case VpnUser():
             yield ("properties", "vpnServerConfiguration"), resource.properties.vpn_server_configuration
         case VpnGateway():
@@ -57,12 +63,14 @@ def references(resource: Resource) -> Iterator[tuple[Path, Ref]]:
 
 def check_references(report: Report) -> None:
     """Every reference leads to a resource, or to one of a file that has an error of its own."""
-    links = {link.key for site in report.inventory.sites for link in site.links}
+    parts = {link.key for site in report.inventory.sites for link in site.links}
+    for server in report.inventory.servers:
+        parts |= {server.group_key(group) for group in server.properties.configuration_policy_groups}
     hints = HINTS
     for key in sorted(report.inventory.by_key):
         resource = report.inventory.by_key[key]
         for path, ref in references(resource):
-            if ref.key in report.inventory.by_key or ref.key in links or _is_broken(report, ref):
+            if ref.key in report.inventory.by_key or ref.key in parts or _is_broken(report, ref):
                 continue
             target = ResourceId.parse(ref.id)
             hint = _nearest(report, target) if hints else ""
@@ -74,7 +82,7 @@ def check_references(report: Report) -> None:
 
 def _is_broken(report: Report, ref: Ref) -> bool:
     """The target stands in a file and was not loaded: the error that it has itself is enough."""
-    holder = ref.key.partition(LINK_SEGMENT)[0]
+    holder = ref.key.partition(LINK_SEGMENT)[0].partition(POLICY_GROUP_SEGMENT)[0]
     return holder not in report.inventory.by_key and report.where(holder, ()) != STORED
 
 

@@ -244,11 +244,24 @@ PROPERTIES: Final[Mapping[str, Mapping[str, Rule]]] = {
         "radiusServerRootCertificates": LATER,
         "radiusClientRootCertificates": LATER,
         "vpnClientIpsecPolicies": _POLICY,
-        "radiusServerAddress": LATER,
-        "radiusServerSecret": LATER,
-        "radiusServers": LATER,
+        "radiusServerAddress": DONE,
+        "radiusServerSecret": DONE,
+        "radiusServers": Group({"radiusServerAddress": DONE, "radiusServerScore": DONE, "radiusServerSecret": DONE}),
         "aadAuthenticationParameters": LATER,
-        "configurationPolicyGroups": LATER,
+        "configurationPolicyGroups": Group(
+            {
+                **_PART,
+                "properties": Group(
+                    {
+                        "isDefault": DONE,
+                        "priority": DONE,
+                        "policyMembers": Group({"name": DONE, "attributeType": DONE, "attributeValue": DONE}),
+                        "p2SConnectionConfigurations": READ_ONLY,
+                        "provisioningState": READ_ONLY,
+                    }
+                ),
+            }
+        ),
         "p2SVpnGateways": READ_ONLY,
         "provisioningState": READ_ONLY,
     },
@@ -263,7 +276,7 @@ PROPERTIES: Final[Mapping[str, Mapping[str, Rule]]] = {
                         "vpnClientAddressPool": Group({"addressPrefixes": DONE, "ipamPoolPrefixAllocations": LATER}),
                         "routingConfiguration": LATER,
                         "enableInternetSecurity": DONE,
-                        "configurationPolicyGroupAssociations": LATER,
+                        "configurationPolicyGroupAssociations": DONE,
                         "previousConfigurationPolicyGroupAssociations": READ_ONLY,
                         "provisioningState": READ_ONLY,
                     }

@@ -34,10 +34,12 @@ LINK_SEGMENT: Final = "/vpnsitelinks/"
 
 CONNECTION_TYPE: Final = "vpnGateways/vpnConnections"
 NAT_RULE_TYPE: Final = "vpnGateways/natRules"
+POLICY_GROUP_TYPE: Final = "vpnServerConfigurations/configurationPolicyGroups"
+POLICY_GROUP_SEGMENT: Final = "/configurationpolicygroups/"
 LINK_CONNECTION_TYPE: Final = "vpnGateways/vpnConnections/vpnLinkConnections"
 OWN_TYPES: Final = frozenset({"nodes", "settings", "vpnUsers"})
 
-_CANONICAL: Final = {name.lower(): name for name in (*TYPES, LINK_TYPE, LINK_CONNECTION_TYPE)}
+_CANONICAL: Final = {name.lower(): name for name in (*TYPES, LINK_TYPE, LINK_CONNECTION_TYPE, POLICY_GROUP_TYPE)}
 _SHORT: Final = {name.rpartition("/")[2].lower(): name for name in TYPES}
 _SUBSCRIPTION: Final = re.compile(r"[A-Za-z0-9-]{1,64}", re.ASCII)
 _GROUP: Final = re.compile(r"[A-Za-z0-9._()-]{0,89}[A-Za-z0-9_()-]", re.ASCII)

@@ -18,7 +18,7 @@ Place = tuple[str, int]
 STORED: Final[Place] = ("(stored)", 0)
 SHOWN_LENGTH: Final = 80
 
-SECRETS: Final = frozenset({"sharedKey", "siteKey", "bgpPassword", "privateKey", "password"})
+SECRETS: Final = frozenset({"sharedKey", "siteKey", "bgpPassword", "privateKey", "password", "radiusServerSecret"})
 """Fields whose values are never shown, nor given out unasked."""
 
 LONG: Final = frozenset({"certificate", "certificateAuthorities", "revocationLists"})

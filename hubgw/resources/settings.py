@@ -16,7 +16,7 @@ _FQDN: Final = re.compile(rf"(?=.{{1,64}}\Z)(?:{LABEL}\.)+(?![0-9]+\Z){LABEL}", 
 _EXPECTED: Final = "expected an IKE identity: an IP address, a host name, user@host or a subject like CN=branch1"
 
 
-ConcurrentSessions = Literal["both", "replace", "keep-first"]
+ConcurrentSessions = Literal["both", "replace"]
 
 
 def _identity(text: str) -> str:
@@ -59,8 +59,8 @@ class SettingsProperties(Model):
     that announce one prefix, that of the lower `priority` is preferred; `legacy_algorithms` lets IKE offer and accept
     SHA-1, 3DES and DH groups of 1024 bits; `mobike` (RFC 4555) lets the branch move its SAs to another address.
     `bgp_hold_time` is in seconds. `concurrent_sessions` is what becomes of a p2sVpnGateway's user on a second device:
-    both stay, the newest replaces the other, or the first is kept and the second refused; `custom_routes` are what its
-    clients route into the tunnel beside what hubgw knows, as where BGP tells the prefixes of branches."""
+    both stay, or the newest replaces the other; `custom_routes` are what its clients route into the tunnel beside what
+    hubgw knows, as where BGP tells the prefixes of branches."""
 
     resource: ExtendedRef
     remote_identity: Annotated[str, AfterValidator(_identity)] | None = None

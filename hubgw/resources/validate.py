@@ -15,7 +15,9 @@ from hubgw.resources.check_custom_addresses import check_custom_addresses
 from hubgw.resources.check_ipsec import check_ipsec
 from hubgw.resources.check_nat import check_nat
 from hubgw.resources.check_nodes import check_attachments, check_instances
+from hubgw.resources.check_policy_groups import check_policy_groups
 from hubgw.resources.check_prefixes import check_prefixes
+from hubgw.resources.check_radius import check_radius
 from hubgw.resources.check_references import check_references
 from hubgw.resources.check_routes import check_routes
 from hubgw.resources.check_selectors import check_selectors
@@ -59,6 +61,8 @@ def validate(resources: Iterable[Resource], where: Where, now: float = 0.0) -> t
     check_custom_addresses(report)
     check_users(report)
     check_vpn_users(report)
+    check_radius(report)
+    check_policy_groups(report)
     check_settings(report)
     check_certificates(report)
     check_user_certificates(report)

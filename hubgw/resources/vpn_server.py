@@ -3,17 +3,21 @@
 import base64
 import binascii
 import re
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator
 
 from hubgw.pki.reading import Certificate, Unreadable, certificate_of
-from hubgw.resources.base import Lenient, Model, NotEmpty, Resource, fault
+from hubgw.resources.base import Address, Lenient, Model, NotEmpty, Resource, fault
 from hubgw.resources.connection import IpsecPolicies
+from hubgw.resources.ids import AZURE, POLICY_GROUP_TYPE
+from hubgw.resources.policy_group import PolicyGroup
+from hubgw.resources.radius import RadiusSecret, RadiusServer
 from hubgw.resources.site import Name
 
 _MOST: Final = 16_384  # characters of Base64 in one certificate
 _THUMBPRINT: Final = re.compile(r"[0-9A-Fa-f]{40}", re.ASCII)
+_GROUPS: Final = "configurationPolicyGroups"
 _HINT: Final = "the lines of the PEM between BEGIN and END, without those two"
 
 
@@ -58,10 +62,8 @@ def _by_ike(protocol: str) -> str:
 
 def _implemented(authentication: str) -> str:
     if authentication == "AAD":
-        hint = "write Certificate, or vpnUsers for passwords"
+        hint = "write Certificate or Radius, or vpnUsers for passwords"
         raise fault("tokens of Azure Active Directory go over OpenVPN alone, and users' tunnels are IKEv2", hint)
-    if authentication == "Radius":
-        raise fault("not implemented yet", "write Certificate, or vpnUsers for passwords")
     return authentication
 
 
@@ -86,6 +88,10 @@ class VpnServerConfigurationProperties(Model):
     vpn_client_root_certificates: Annotated[tuple[RootCertificate, ...], Lenient] = ()
     vpn_client_revoked_certificates: Annotated[tuple[RevokedCertificate, ...], Lenient] = ()
     vpn_client_ipsec_policies: IpsecPolicies = ()
+    radius_server_address: Address | None = None
+    radius_server_secret: RadiusSecret | None = None
+    radius_servers: Annotated[tuple[RadiusServer, ...], Lenient] = ()
+    configuration_policy_groups: Annotated[tuple[PolicyGroup, ...], Lenient] = ()
 
     @property
     def by_certificate(self) -> bool:
@@ -98,3 +104,25 @@ class VpnServerConfiguration(Resource):
     properties: VpnServerConfigurationProperties
     TYPE = "vpnServerConfigurations"
     PROPERTIES = VpnServerConfigurationProperties
+
+    @property
+    def radius(self) -> tuple[RadiusServer, ...]:
+        """Its RADIUS servers, in Azure's form of many and in that of one."""
+        properties = self.properties
+        if properties.radius_server_address is None:
+            return properties.radius_servers
+        one = RadiusServer(
+            radius_server_address=properties.radius_server_address,
+            radius_server_secret=properties.radius_server_secret,
+        )
+        return (one, *properties.radius_servers)
+
+    def group_key(self, group: PolicyGroup) -> str:
+        """Returns what a reference to one of its groups is known by."""
+        return f"{self.key}/{_GROUPS}/{group.name}".lower()
+
+    def to_json(self, secrets: bool) -> dict[str, Any]:
+        document = super().to_json(secrets)
+        for group in document["properties"]["configurationPolicyGroups"]:
+            group |= {"id": f"{self.id}/{_GROUPS}/{group['name']}", "type": f"{AZURE}/{POLICY_GROUP_TYPE}"}
+        return document

@@ -7,13 +7,15 @@ from typing import Annotated, Final
 from pydantic import AfterValidator, PlainSerializer, PlainValidator
 
 from hubgw.names import Secret
-from hubgw.resources.base import Model, Resource, ServerRef, fault, text_of
+from hubgw.resources.base import Model, Resource, ServerRef, fault
+from hubgw.resources.passwords import typed
 
 PASSWORD_LENGTHS: Final = range(8, 257)
-"""RFC 2759 has at most 256 characters of a password; fewer than 8 are guessed from one login that was listened to."""
+"""RFC 2759 has at most 256 characters of a password; fewer than 8 are guessed from one login that was listened to.
+
+charon makes the UTF-16 of MSCHAPv2 of each octet, so they are ASCII."""
 
 _USER_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}", re.ASCII)
-_PRINTABLE: Final = re.compile(r"[\x20-\x7e]*")
 
 
 def user_name_problem(text: str) -> str:
@@ -33,25 +35,15 @@ def _user_name(text: str) -> str:
     return text
 
 
-def _password(value: object) -> Secret:
-    if isinstance(value, Secret):
-        return value
-    text = text_of(value, "a password as text")
-    # charon makes the UTF-16 of MSCHAPv2 of each octet.
-    if not _PRINTABLE.fullmatch(text):
-        raise fault("a password has printable ASCII characters only")
-    if len(text) not in PASSWORD_LENGTHS:
-        raise fault(f"a password has {PASSWORD_LENGTHS.start} to {PASSWORD_LENGTHS.stop - 1} characters")
-    return Secret(text)
-
-
 class VpnUserProperties(Model):
     """`user_name` is what the user enters, the resource's name where it is absent; an absent `password` is the stored
     one."""
 
     vpn_server_configuration: ServerRef
     user_name: Annotated[str, AfterValidator(_user_name)] | None = None
-    password: Annotated[Secret, PlainValidator(_password), PlainSerializer(Secret.reveal)] | None = None
+    password: (
+        Annotated[Secret, PlainValidator(typed("a password", PASSWORD_LENGTHS)), PlainSerializer(Secret.reveal)] | None
+    ) = None
 
 
 class VpnUser(Resource):

@@ -6,7 +6,7 @@ from dataclasses import replace
 from hubgw.names import Secret
 from hubgw.pki.authority import issue, new_authority, new_key, request
 from hubgw.pki.reading import read_certificates
-from hubgw.plan.ipsec import IkeCertificate, IkeKey, IkePool, IkeServer, IkeUser
+from hubgw.plan.ipsec import IkeCertificate, IkeKey, IkePool, IkeRadius, IkeServer, IkeUser
 from hubgw.plan.types import Create, Delete, Object, Update
 from tests.contract.test_strongswan import Daemon, daemon, observed, reach, session
 
@@ -70,3 +70,29 @@ def test_another_way_to_prove_who_one_is_keeps_the_name(daemon: Daemon) -> None:
     assert reach(daemon, [*rest, tls]) == [Update(eap, tls), Delete(ALICE)]
     assert reach(daemon, rest) == [Delete(tls)]
     assert eap.name not in {str(obj.key[1]) for obj in observed(daemon, rest)}
+
+
+def test_radius_servers_are_in_charons_settings(daemon: Daemon) -> None:
+    first = IkeRadius("192.0.2.1", 30, "0a1b", Secret("the-secret-that-no-message-shows"))
+    other = replace(first, id="0c0d", secret=Secret("another-secret"))
+    settings = daemon.path.with_name("charon.d") / "radius.conf"
+    start = gateway()
+    assert Create(first) in reach(daemon, [*start, first])
+    assert reach(daemon, [*start, first]) == []
+    assert reach(daemon, [*start, other]) == [Update(first, other)]
+    # Whoever changes or removes the file has it written again.
+    settings.unlink()
+    assert reach(daemon, [*start, other]) == [Create(other)]
+    assert reach(daemon, start) == [Delete(other)]
+    assert "192.0.2.1" not in settings.read_text()
+
+
+def test_a_group_of_radius_is_loaded_before_the_rest(daemon: Daemon) -> None:
+    *start, eap = gateway()
+    assert isinstance(eap, IkeServer)
+    rest = replace(eap, eap="radius")
+    group = replace(rest, name="hgt1-eap-0a1b2c3d", groups=("finance",))
+    reach(daemon, [*start, rest])
+    assert reach(daemon, [*start, rest, group]) == [Create(group)]
+    names = [name for message in session(daemon.path).list_conns() for name in message]
+    assert names.index(group.name) < names.index(rest.name)

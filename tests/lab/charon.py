@@ -52,7 +52,10 @@ class Charon:
         self.conf.write_text(
             _CONF.format(
                 settings="" if self._appliance else self._settings,
-                include=f"include {PACKAGING}/charon.conf" if self._appliance else "",
+                # The agent's run directory is another than the appliance's.
+                include=f"include {PACKAGING}/charon.conf\ninclude {self.node.directory}/run/charon.d/*.conf"
+                if self._appliance
+                else "",
                 vici=self.vici,
                 directory=self.node.directory,
             )
@@ -81,6 +84,13 @@ class Charon:
             sock.settimeout(20)
             sock.connect(str(self.vici))
             vici.Session(sock).load_key({"type": "any", "data": pem})
+
+    def load_authority(self, pem: str) -> None:
+        """Has it believe an authority, by which it finds the certificate that TLS asks it for, too."""
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.settimeout(20)
+            sock.connect(str(self.vici))
+            vici.Session(sock).load_cert({"type": "X509", "flag": "CA", "data": pem})
 
     def kill(self) -> None:
         self.node.end("charon", signal.SIGKILL)

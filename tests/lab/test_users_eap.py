@@ -29,13 +29,6 @@ secrets {{
   }}
 }}
 """
-_AUTHORITY = """
-authorities {{
-  users {{
-    cacert = {path}
-  }}
-}}
-"""
 
 
 @pytest.fixture(scope="module")
@@ -53,11 +46,15 @@ def logged_out(clients: list[Client]) -> Iterator[None]:
         one.logout(force=True)
 
 
-def login(one: Client, authority: str, pair: Pair, *, method: str, name: str, more: str) -> bool:
-    """Tells whether the gateway takes a user by an EAP method."""
+def login(
+    one: Client, authority: str, pair: Pair, *, method: str, name: str, secrets: str = "", root: str = ""
+) -> bool:
+    """Tells whether the gateway takes a user by an EAP method; `root` is who made the user's certificate."""
     public_key = one.conf(authority, pair, identity=name)
     conf = public_key.replace("auth = pubkey", f'auth = eap-{method}\n      eap_id = "{name}"', 1)
-    one.charon.load(conf + more)
+    one.charon.load(conf + secrets)
+    if root:
+        one.charon.load_authority(root)
     one.charon.load_key(pair.key)
     done = one.charon.swanctl("--initiate", "--child", "hub", "--timeout", "20", check=False)
     return done.returncode == 0
@@ -79,14 +76,13 @@ def passwords(lab: Lab, root: Pair, **users: str) -> Iterator[str]:
 
 
 def by_password(one: Client, authority: str, pair: Pair, name: str, password: str) -> bool:
-    return login(one, authority, pair, method="mschapv2", name=name, more=_SECRETS.format(name=name, password=password))
+    return login(
+        one, authority, pair, method="mschapv2", name=name, secrets=_SECRETS.format(name=name, password=password)
+    )
 
 
 def by_tls(one: Client, authority: str, root: str, pair: Pair, name: str) -> bool:
-    """A client finds its certificate by the authority that the gateway asks for."""
-    path = one.folder / "root.pem"
-    path.write_text(root)
-    return login(one, authority, pair, method="tls", name=name, more=_AUTHORITY.format(path=path))
+    return login(one, authority, pair, method="tls", name=name, root=root)
 
 
 def test_a_user_with_a_password(lab: Lab, clients: list[Client]) -> None:
@@ -135,8 +131,8 @@ def test_a_certificate_inside_tls(lab: Lab, clients: list[Client]) -> None:
         assert not by_tls(two, authority, root.pem, alice, "bob@example.com")
         assert not by_tls(two, authority, foreign.pem, user(foreign, "alice"), "alice@example.com")
         # charon has the hub's own authority too, which vouches for branches and not for users.
-        lab.hub.run("pki", "issue", "alice@example.com", "--out", str(two.folder))
-        certificate, key = ((two.folder / f"alice@example.com.{kind}").read_bytes() for kind in ("pem", "key"))
+        lab.hub.run("pki", "issue", "alice", "--identity", "alice@example.com", "--out", str(two.folder))
+        certificate, key = ((two.folder / f"alice.{kind}").read_bytes() for kind in ("pem", "key"))
         private = load_pem_private_key(key, None)
         assert isinstance(private, EllipticCurvePrivateKey)
         branch = Pair(load_pem_x509_certificate(certificate), private)

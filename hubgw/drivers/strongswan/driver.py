@@ -5,7 +5,7 @@ import time
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence, Set
 from pathlib import Path
 
-from hubgw.drivers.strongswan import codec, logins
+from hubgw.drivers.strongswan import codec, logins, radius
 from hubgw.drivers.strongswan.client import Client, Request, Session, connect, listen
 from hubgw.drivers.strongswan.codec import IkeSa
 from hubgw.drivers.strongswan.faults import Ended, Fault, Faults
@@ -16,6 +16,7 @@ from hubgw.drivers.strongswan.peers import Peers
 from hubgw.drivers.strongswan.users import (
     Leases,
     Users,
+    behind,
     encode_pool,
     encode_server,
     encode_user,
@@ -26,7 +27,8 @@ from hubgw.drivers.strongswan.users import (
 )
 from hubgw.names import USER_PREFIX, Secret, interface_of
 from hubgw.pki.reading import Certificate
-from hubgw.plan.ipsec import IkeCertificate, IkeConnection, IkeKey, IkePool, IkeSecret, IkeServer, IkeUser
+from hubgw.plan.diff import target
+from hubgw.plan.ipsec import IkeCertificate, IkeConnection, IkeKey, IkePool, IkeRadius, IkeSecret, IkeServer, IkeUser
 from hubgw.plan.types import Create, Delete, Object, Op, OpError, Update
 
 _EVENTS = ["ike-updown", "child-updown", "ike-rekey", "child-rekey"]
@@ -41,6 +43,7 @@ class StrongswanDriver:
         self._path = vici_path
         self._commands = Client(vici_path)
         self._ledger = Ledger(ledger)
+        self._radius = ledger.parent / "charon.d" / "radius.conf"
         self._wanted: dict[str, IkeConnection] = {}
         self._users: dict[str, Users] = {}
         self._users_of: frozenset[str] = frozenset()  # the interfaces
@@ -209,6 +212,7 @@ class StrongswanDriver:
         if not self._users and not self._ledger.users:
             return {}
         names |= pool_names(session.get_pools())
+        names |= {one.name for one in radius.read(self._radius) if self._ledger.users.get(one.name) == one}
         for name in self._ledger.users.keys() - names:
             self._ledger.drop_users(name)
         for name in names & self._users.keys() - self._ledger.users.keys():
@@ -253,11 +257,20 @@ class StrongswanDriver:
         self._ledger.save()
         methods = codec.key_exchanges(session.get_algorithms()) if loads else frozenset()
         requests = [_requests(op, certificates, methods) for op in ops]
-        answers = iter(session.refusals([request for of_op in requests for request in of_op]))
+        asked = [one for one in self._users.values() if isinstance(one, IkeRadius)]
+        of_radius = [op for op in ops if isinstance(target(op), IkeRadius)]
+        unwritten = radius.write(self._radius, asked) if of_radius else ""
+        last = [
+            request
+            for server in behind(ops, self._users.values())
+            for request in (_unload(server.name), ("load-conn", encode_server(server, certificates, methods)))
+        ]
+        answers = iter(session.refusals([*(request for of_op in requests for request in of_op), *last]))
         errors = []
         for op, of_op in zip(ops, requests, strict=True):
             # Only the first request of an op decides: what it unloads or ends may be gone already.
             refusal, *_ = [*(next(answers) for _ in of_op), ""]
+            refusal = (unwritten if op in of_radius else "") or refusal
             if isinstance(op, Delete):
                 self._ledger.drop(str(op.old.key[1]))
                 self._ledger.drop_credential(str(op.old.key[1]))
@@ -346,6 +359,8 @@ def _requests(op: Op, certificates: codec.Certificates, methods: Set[str]) -> li
             return [("load-pool", encode_pool(pool))]
         case Delete(IkePool(name)):
             return [("unload-pool", {"name": name})]
+        case Create(IkeRadius()) | Update(_, IkeRadius()) | Delete(IkeRadius()):
+            return [("reload-settings", {})]
         case Create(IkeServer() as server):
             return [("load-conn", encode_server(server, certificates, methods))]
         case Update(IkeServer() as old_server, IkeServer() as server):
@@ -354,7 +369,7 @@ def _requests(op: Op, certificates: codec.Certificates, methods: Set[str]) -> li
         case Create(IkeUser() as user):
             return [("load-shared", encode_user(user))]
         case Delete(IkeConnection(name) | IkeServer(name)):
-            return [("unload-conn", {"name": name}), _end(name)]
+            return [_unload(name), _end(name)]
         case Delete(IkeSecret(id_) | IkeUser(id_)):
             return [("unload-shared", {"id": id_})]
         case _:
@@ -364,6 +379,10 @@ def _requests(op: Op, certificates: codec.Certificates, methods: Set[str]) -> li
 def _end_children(old: IkeConnection, new: IkeConnection) -> list[Request]:
     order = {"ike": new.name, "force": "yes", "timeout": _LATER}
     return [("terminate", order | {"child": name}) for name in codec.children_gone(old, new)]
+
+
+def _unload(name: str) -> Request:
+    return "unload-conn", {"name": name}
 
 
 def _end(name: str) -> Request:

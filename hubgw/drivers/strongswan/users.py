@@ -5,10 +5,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from hubgw.drivers.strongswan.codec import REPLAY_WINDOW, Certificates, offered
-from hubgw.names import is_ours
-from hubgw.plan.ipsec import IkePool, IkeServer, IkeUser
+from hubgw.names import Secret, is_ours
+from hubgw.plan.ipsec import IkePool, IkeRadius, IkeServer, IkeUser
+from hubgw.plan.types import Delete, Op
 
-Users = IkeServer | IkePool
+Users = IkeServer | IkePool | IkeRadius
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,10 @@ def _remote(server: IkeServer, certificates: Certificates) -> dict[str, object]:
     # A name in place of %any would keep charon from asking for the EAP identity, which the methods need.
     method = {"auth": f"eap-{server.eap}", "eap_id": "%any"} if server.eap else {"auth": "pubkey"}
     strict = {"revocation": "strict"} if server.is_strict else {}
-    return {"id": "%any", **method, **({"cacerts": authorities} if authorities else {}), **strict}
+    # charon takes the Class that a RADIUS server gives for a group.
+    groups = {"groups": list(server.groups)} if server.groups else {}
+    believed = {"cacerts": authorities} if authorities else {}
+    return {"id": server.remote_id, **method, **groups, **believed, **strict}
 
 
 def encode_user(user: IkeUser) -> dict[str, object]:
@@ -75,12 +79,13 @@ def encode_user(user: IkeUser) -> dict[str, object]:
 
 def other_proof(old: IkeServer, new: IkeServer) -> bool:
     """Tells whether who is in by the old may be nobody to the new: another method, or an authority no longer believed;
-    or whether an SA of the old is of no use, since it ends elsewhere."""
+    or whether an SA of the old is of no use, since it ends elsewhere, or its address is in no pool of the new."""
 
     def ends(one: IkeServer) -> tuple[object, ...]:
-        return one.eap, one.if_id, one.local_address, one.local_id
+        return one.eap, one.if_id, one.local_address, one.local_id, one.remote_id, one.groups
 
-    return ends(old) != ends(new) or not set(old.authorities) <= set(new.authorities)
+    kept = set(old.authorities) <= set(new.authorities) and set(old.pools) <= set(new.pools)
+    return ends(old) != ends(new) or not kept
 
 
 def strangers(messages: Iterable[Mapping[str, Any]], connections: Set[str], known: Set[str]) -> Iterator[str]:
@@ -104,7 +109,7 @@ def encode_pool(pool: IkePool) -> dict[str, object]:
 
 
 def pool_names(message: Mapping[str, Any]) -> set[str]:
-    """Returns the names of get-pools that are ours: ``hgt<number>-pool<number>``."""
+    """Returns the names of get-pools that are ours: ``hgt<number>-<address>-<length>``."""
     return {name for name in message if is_ours(name.partition("-")[0]) and "-" in name}
 
 
@@ -116,6 +121,8 @@ def leases(message: Mapping[str, Any]) -> Iterator[Leases]:
 
 def to_ledger(one: Users) -> dict[str, object]:
     """Returns what JSON takes; there is no secret in it."""
+    if isinstance(one, IkeRadius):
+        return {"kind": one.key[0], "address": one.address, "score": one.score, "id": one.id}
     return {"kind": one.key[0], **asdict(one)}
 
 
@@ -123,4 +130,14 @@ def from_ledger(entry: Mapping[str, Any]) -> Users:
     """Returns what an entry of a ledger holds. Raises TypeError or KeyError where another version wrote it."""
     fields: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in entry.items()}
     kind = fields.pop("kind")
+    if kind == "IkeRadius":
+        return IkeRadius(**fields, secret=Secret(""))
     return IkePool(**fields) if kind == "IkePool" else IkeServer(**fields)
+
+
+def behind(ops: Iterable[Op], wanted: Iterable[Users]) -> list[IkeServer]:
+    """Returns the connections by RADIUS without a group that have to be loaded behind those with one: charon takes the
+    first that fits, and to those everybody does."""
+    loaded = [op.new for op in ops if not isinstance(op, Delete) and isinstance(op.new, IkeServer) and op.new.groups]
+    names = {one.name.rpartition("-")[0] for one in loaded}
+    return [one for one in wanted if isinstance(one, IkeServer) and one.name in names and not one.groups]

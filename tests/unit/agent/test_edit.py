@@ -80,6 +80,23 @@ def test_a_password_left_out_keeps_the_stored_one_and_is_never_said() -> None:
     assert dict(apply_({}, dict([user()]), prune=False, make_key=the_key).puts) == dict([user()])
 
 
+def test_the_secret_of_a_radius_server_is_kept_with_its_address_and_never_said() -> None:
+    def config(*servers: dict[str, object]) -> tuple[str, Json]:
+        return made("vpnServerConfigurations/s", {"radiusServers": list(servers)})
+
+    def at(address: str, **more: object) -> dict[str, object]:
+        return {"radiusServerAddress": address, "radiusServerScore": 30} | more
+
+    first = at("192.0.2.1", radiusServerSecret="example-secret-1")
+    stored: Resources = dict([config(first)])
+    edit = apply_(stored, dict([config(at("192.0.2.2"), at("192.0.2.1", radiusServerScore=1))]), prune=False)
+    kept = at("192.0.2.1", radiusServerScore=1, radiusServerSecret="example-secret-1")
+    assert dict(edit.puts) == dict([config(at("192.0.2.2"), kept)])
+    changed = at("192.0.2.1", radiusServerSecret="example-secret-2")
+    said = apply_(stored, dict([config(changed)]), prune=False).changes
+    assert said == ("vpnServerConfigurations/s: radiusServers.192.0.2.1.radiusServerSecret: changed",)
+
+
 def test_a_key_left_out_keeps_the_stored_one() -> None:
     edit = apply_(STORED, dict([connection(routingWeight=3)]), prune=False, make_key=the_key)
     (body,) = edit.puts.values()

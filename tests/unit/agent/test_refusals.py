@@ -8,7 +8,7 @@ from hubgw.agent.refusals import words
 from hubgw.drivers.strongswan.faults import OF_USERS, Fault, Why
 from hubgw.plan.ipsec import IkeServer
 
-SERVER = IkeServer("hgt7", 7, "198.51.100.10", "vpn.example.com", "", (), (), (), (), (), 10)
+SERVER = IkeServer("hgt7", 7, "198.51.100.10", "vpn.example.com", "", (), (), (), (), (), 10, 3600)
 PROFILE = "give the user a new profile"
 CASES: list[tuple[Why, Mapping[str, str], str]] = [
     (

@@ -315,25 +315,29 @@ def test_an_exhausted_pool_is_told_once_and_when_it_is_free(tmp_path: Path) -> N
     async def case() -> None:
         rig = await with_users(tmp_path)
         pools = rig.machine.strongswan
-        pools.pools = [Leases("hgt1-pool0", 2, 1, 0), Leases("hgt2-pool0", 2, 0, 0), Leases("hgt9-pool0", 1, 1, 0)]
+        pools.pools = [
+            Leases("hgt1-10.99.0.0-30", 2, 1, 0),
+            Leases("hgt2-10.99.0.4-30", 2, 0, 0),
+            Leases("hgt9-10.99.0.8-30", 1, 1, 0),
+        ]
         await rig.users.round()
         assert rig.events("pool.exhausted") == []
         # Somebody had no address, and by the next look there is one again.
-        rig.users.refused(Fault(Why.NO_ADDRESS, "hgt1", CLIENT, "", {"pool": "hgt1-pool0"}, 7))
-        assert rig.events("pool.exhausted") == ["pool=hgt1-pool0 prefix=10.99.0.0/30 size=2 instance=0"]
+        rig.users.refused(Fault(Why.NO_ADDRESS, "hgt1", CLIENT, "", {"pool": "hgt1-10.99.0.0-30"}, 7))
+        assert rig.events("pool.exhausted") == ["pool=hgt1-10.99.0.0-30 prefix=10.99.0.0/30 size=2 instance=0"]
         await rig.users.round()
         assert len(rig.events("pool.freed")) == 1
-        pools.pools[0] = Leases("hgt1-pool0", 2, 2, 0)
+        pools.pools[0] = Leases("hgt1-10.99.0.0-30", 2, 2, 0)
         for _ in range(3):
             await rig.users.round()
         assert len(rig.events("pool.exhausted")) == 2
         states = {one.name: (one.exhausted, one.online) for one in (await rig.hub.status()).pools}
-        assert states == {"hgt1-pool0": (True, 2), "hgt2-pool0": (False, 0)}
+        assert states == {"hgt1-10.99.0.0-30": (True, 2), "hgt2-10.99.0.4-30": (False, 0)}
         rig.machine.netlink.carried = {"hgt1": (1_000, 2_000)}
         text = (await rig.hub.metrics()).decode()
         assert 'hubgw_p2s_pool_exhausted{gateway="p1",instance="0"} 1.0' in text
         assert 'hubgw_p2s_ingress_bytes_total{gateway="p1",instance="0"} 1000.0' in text
-        pools.pools[0] = Leases("hgt1-pool0", 2, 1, 1)
+        pools.pools[0] = Leases("hgt1-10.99.0.0-30", 2, 1, 1)
         await rig.users.round()
         assert len(rig.events("pool.freed")) == 2
 

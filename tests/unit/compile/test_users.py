@@ -29,6 +29,8 @@ def resource(type_: str, name: str, **properties: Any) -> Resource:
 def server(*types: str, **more: Any) -> Resource:
     data = "".join(line for line in ROOT.certificate.splitlines() if not line.startswith("---"))
     roots = [{"name": "root", "publicCertData": data}] if types else []
+    if "Radius" in types:
+        more["radiusServers"] = [{"radiusServerAddress": "192.0.2.1", "radiusServerSecret": "example-secret"}]
     return resource(
         "vpnServerConfigurations", "s", vpnAuthenticationTypes=[*types], vpnClientRootCertificates=roots, **more
     )
@@ -67,6 +69,8 @@ def servers(plan: Plan) -> dict[str, IkeServer]:
         (["Certificate"], [], {"hgt1": "", "hgt1-eap": "tls"}),
         (["Certificate"], ["alice"], {"hgt1": "", "hgt1-eap": "mschapv2"}),
         ([], ["alice"], {"hgt1-eap": "mschapv2"}),
+        (["Radius"], [], {"hgt1-eap": "radius"}),
+        (["Certificate", "Radius"], [], {"hgt1": "", "hgt1-eap": "radius"}),
     ],
 )
 def test_each_way_to_prove_who_one_is(types: list[str], users: list[str], methods: dict[str, str]) -> None:
@@ -88,7 +92,7 @@ def test_a_password_is_known_by_a_digest_that_changes_with_it() -> None:
     assert not any("example" in id_ for id_ in before.values())
 
 
-@pytest.mark.parametrize(("word", "unique"), [("both", "never"), ("replace", "replace"), ("keep-first", "keep")])
+@pytest.mark.parametrize(("word", "unique"), [("both", "never"), ("replace", "replace")])
 def test_several_devices_of_one_user(word: str, unique: str) -> None:
     settings = resource("settings", "devices", resource="p2sVpnGateways/p1", concurrentSessions=word)
     found = servers(plan_of(server("Certificate"), settings))
@@ -109,3 +113,54 @@ def test_a_policy_is_the_one_suite_and_bounds_a_child_sa() -> None:
     one = servers(plan_of(server("Certificate", vpnClientIpsecPolicies=[policy])))["hgt1"]
     assert (one.proposals, one.esp_proposals) == (("aes256-sha384-ecp384",), ("aes256gcm16",))
     assert (one.child_life_time, one.child_life_bytes) == (7200, 102_400 * 1024)
+
+
+def grouped(*, default: bool, users: tuple[Resource, ...] = ()) -> dict[str, IkeServer]:
+    """Servers of a gateway with a pool for each group."""
+
+    def group(name: str, priority: int, *values: str, is_default: bool = False) -> dict[str, Any]:
+        members = [{"attributeType": "CertificateGroupId", "attributeValue": value} for value in values]
+        return {
+            "name": name,
+            "properties": {"isDefault": is_default, "priority": priority, "policyMembers": members},
+        }
+
+    groups = [group("a", 1, "a.example"), group("b", 2, "b.example", "O=Example,OU=b,CN=*")]
+    groups += [group("rest", 3, is_default=True)] if default else []
+    configurations = [
+        {
+            "name": one["name"],
+            "properties": {
+                "vpnClientAddressPool": {"addressPrefixes": [f"10.99.{number}.0/24"]},
+                "configurationPolicyGroupAssociations": [one["name"]],
+            },
+        }
+        for number, one in enumerate(groups)
+    ]
+    gateway = resource(
+        "p2sVpnGateways",
+        "p1",
+        virtualHub="hub1",
+        vpnServerConfiguration="s",
+        p2SConnectionConfigurations=configurations,
+    )
+    return servers(plan_of(server("Certificate", configurationPolicyGroups=groups), gateway, *users))
+
+
+def test_a_group_is_chosen_by_what_a_public_key_proves_and_nothing_else() -> None:
+    found = grouped(default=True, users=(user("alice"),))
+    pools = {(one.eap, one.remote_id): one.pools for one in found.values()}
+    assert pools == {
+        ("", "*@a.example"): ("hgt1-10.99.0.0-25",),
+        ("", "*@b.example"): ("hgt1-10.99.1.0-25",),
+        ("", "O=Example, OU=b, CN=*"): ("hgt1-10.99.1.0-25",),
+        ("", "%any"): ("hgt1-10.99.2.0-25",),
+        ("mschapv2", "%any"): ("hgt1-10.99.2.0-25",),
+    }
+
+
+def test_without_a_default_group_there_is_no_way_for_the_rest() -> None:
+    found = grouped(default=False)
+    assert {one.remote_id for one in found.values()} == {"*@a.example", "*@b.example", "O=Example, OU=b, CN=*"}
+    # Sessions are of a connection: its name is the same whatever else there is.
+    assert found.keys() <= grouped(default=True).keys()

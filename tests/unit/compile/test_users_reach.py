@@ -86,8 +86,9 @@ def test_each_instance_has_an_interface_and_its_half_of_the_pool() -> None:
     ways = {str(obj.prefix): obj.via for obj in plan.objects if isinstance(obj, Route) and isinstance(obj.via, OnLink)}
     assert ways["10.99.0.0/25"] == OnLink(names[0]) and ways["10.99.0.128/25"] == OnLink(names[1])
     pools = {obj.name: obj.prefix for obj in plan.objects if isinstance(obj, IkePool)}
-    assert pools == {f"{names[0]}-pool0": "10.99.0.0/25", f"{names[1]}-pool0": "10.99.0.128/25"}
-    assert [one.pools for one in _servers(plan)] == [(f"{name}-pool0",) for name in names]
+    expected = {f"{names[0]}-10.99.0.0-25": "10.99.0.0/25", f"{names[1]}-10.99.0.128-25": "10.99.0.128/25"}
+    assert pools == expected
+    assert [one.pools for one in _servers(plan)] == [(name,) for name in expected]
 
 
 def test_clients_reach_virtual_networks_and_what_branches_may() -> None:

@@ -132,6 +132,12 @@ attachments = st.fixed_dictionaries(
 ways = st.sampled_from(
     [{"interface": "eth1"}, {"vlan": {"parent": "eth1", "id": 20}}, {"bridge": {"ports": ["eth1", "eth2"]}}]
 )
+typed_secrets = st.text(st.characters(min_codepoint=32, max_codepoint=126), min_size=8, max_size=128)
+MEMBERS = [
+    {"attributeType": "CertificateGroupId", "attributeValue": "marketing.example.com"},
+    {"name": "finance", "attributeType": "CertificateGroupId", "attributeValue": "O=Example, OU=finance, CN=*"},
+    {"attributeType": "RadiusAzureGroupId", "attributeValue": "finance"},
+]
 documents = st.one_of(
     tracked(document("virtualWans", names, allowBranchToBranchTraffic=maybe(st.booleans()))),
     tracked(
@@ -195,11 +201,42 @@ documents = st.one_of(
         maximumPrefixes=maybe(st.integers(1, 1_000_000)),
     ),
     document(
+        "vpnServerConfigurations",
+        names,
+        vpnAuthenticationTypes=st.lists(st.sampled_from(["Certificate", "Radius"]), unique=True),
+        radiusServers=st.lists(
+            st.fixed_dictionaries(
+                {
+                    "radiusServerAddress": addresses,
+                    "radiusServerScore": st.integers(1, 30),
+                    "radiusServerSecret": typed_secrets,
+                }
+            ),
+            max_size=2,
+        ),
+        configurationPolicyGroups=st.lists(
+            st.fixed_dictionaries(
+                {
+                    "name": names,
+                    "properties": st.fixed_dictionaries(
+                        {
+                            "isDefault": st.booleans(),
+                            "priority": st.integers(0, 9),
+                            "policyMembers": st.lists(st.sampled_from(MEMBERS), max_size=3),
+                        }
+                    ),
+                }
+            ),
+            max_size=2,
+            unique_by=lambda group: group["name"].lower(),
+        ),
+    ),
+    document(
         "vpnUsers",
         names,
         vpnServerConfiguration=reference(names),
         userName=maybe(st.from_regex(r"[A-Za-z][A-Za-z0-9._@+-]{0,63}", fullmatch=True)),
-        password=maybe(st.text(st.characters(min_codepoint=32, max_codepoint=126), min_size=8, max_size=256)),
+        password=maybe(typed_secrets),
     ),
 )
 
@@ -240,7 +277,9 @@ def test_yaml_says_the_same_as_json(written: Any) -> None:
 @given(documents)
 def test_no_key_leaves_unasked(written: Any) -> None:
     resource = _read(written)
-    assert {"sharedKey", "bgpPassword", "password"}.isdisjoint(_keys(resource.to_json(secrets=False)["properties"]))
+    assert {"sharedKey", "bgpPassword", "password", "radiusServerSecret"}.isdisjoint(
+        _keys(resource.to_json(secrets=False)["properties"])
+    )
     if isinstance(resource, Settings) and resource.properties.bgp_password:
         assert isinstance(resource.properties.bgp_password, Secret)
         assert f"bgp_password={resource.properties.bgp_password.reveal()}" not in repr(resource)
@@ -308,6 +347,7 @@ def test_the_inventory_has_every_resource_sorted(written: list[Any]) -> None:
         *inventory.sites,
         *inventory.connections,
         *inventory.vpn_users,
+        *inventory.servers,
         *inventory.nodes,
         *inventory.settings,
     )

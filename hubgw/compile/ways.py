@@ -1,0 +1,79 @@
+"""A gateway of users -> the ways in: by what, as whom, and which connection configuration's pools that gets."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from hubgw.compile.scope import HostedUsers
+from hubgw.resources.p2s_gateway import ConnectionConfiguration
+from hubgw.resources.policy_group import PolicyMember
+
+ANYBODY = "%any"
+MSCHAPV2 = "mschapv2"
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One way in. `suffix` is what the name of its connection ends in; `eap` is a method, or empty for public keys;
+    `identity` is what who takes it may call himself, `groups` those of RADIUS, one of which he is in, if any."""
+
+    suffix: str
+    eap: str
+    identity: str
+    configuration: ConnectionConfiguration
+    groups: tuple[str, ...] = ()
+
+
+def ways(users: HostedUsers) -> Iterator[Way]:
+    """Yields the ways in; who is in no group has none where there is no default.
+
+    charon leads who wants EAP past public keys, but not from one method to another: there is one. By EAP what the
+    client calls itself is not proved, so that groups by certificates are by public keys alone. Where several ways fit a
+    public key charon takes the one whose identity has the fewest wildcards.
+    """
+    types, default = users.server.properties.vpn_authentication_types, _default(users)
+    if "Certificate" in types:
+        for member, configuration in _members(users):
+            if member.by_certificate:
+                yield Way(_suffix(member.identity), "", member.identity, configuration)
+        if default:
+            yield Way("", "", ANYBODY, default)
+    if "Radius" in types:
+        # Before that without a group: charon takes the first that fits.
+        for member, configuration in _members(users):
+            if not member.by_certificate:
+                group = member.attribute_value
+                yield Way(f"-eap{_suffix(group)}", "radius", ANYBODY, configuration, (group,))
+    if default:
+        method = MSCHAPV2 if users.passwords else "radius" if "Radius" in types else "tls"
+        yield Way("-eap", method, ANYBODY, default)
+
+
+def _suffix(value: str) -> str:
+    """Returns what does not move when another group comes or goes: sessions are of a connection, by its name."""
+    return f"-{hashlib.sha256(value.encode()).hexdigest()[:8]}"
+
+
+def _members(users: HostedUsers) -> Iterator[tuple[PolicyMember, ConnectionConfiguration]]:
+    groups = {users.server.group_key(group): group for group in users.server.properties.configuration_policy_groups}
+    for one in users.gateway.properties.connection_configurations:
+        for ref in one.properties.configuration_policy_group_associations:
+            for member in groups[ref.key].properties.policy_members:
+                yield member, one
+
+
+def _default(users: HostedUsers) -> ConnectionConfiguration | None:
+    configurations = users.gateway.properties.connection_configurations
+    groups = users.server.properties.configuration_policy_groups
+    if not groups:
+        return configurations[0]
+    defaults = {users.server.group_key(group) for group in groups if group.properties.is_default}
+    return next(
+        (
+            one
+            for one in configurations
+            for ref in one.properties.configuration_policy_group_associations
+            if ref.key in defaults
+        ),
+        None,
+    )
