@@ -34,7 +34,7 @@ class Session:
         return SessionStatus(
             user=user_of(identity),
             identity=identity,
-            group="",
+            group=dict(self.users.groups).get(sa.connection, ""),
             addresses=sa.virtual_addresses,
             remote_address=sa.remote_address,
             remote_port=sa.remote_port,

@@ -97,7 +97,9 @@ def _compile_instance(
     chosen = suites_of_users(next(iter(server.vpn_client_ipsec_policies), None))
     mtu = tunnel_mtu(instance.underlay_mtu, chosen.esp)
     alias = f"p2sVpnGateways/{gateway.name} instance {instance.instance}"
-    draft.users.append(UsersOf(name, if_id, gateway.id, instance.instance, instance.local_address))
+    every = tuple(ways(users))
+    groups = tuple((f"{name}{way.suffix}", way.group) for way in every if way.group)
+    draft.users.append(UsersOf(name, if_id, gateway.id, instance.instance, instance.local_address, groups))
     draft.add(Tunnel(name, if_id, hosted.vrf, mtu, alias), *owners)
     if not users.everything:
         draft.add(Element("no_default", (name,)), *owners)
@@ -106,7 +108,7 @@ def _compile_instance(
         for prefix in _part(configuration, instance.instance):
             draft.add(IkePool(_pool(name, prefix), str(prefix), dns_servers), *owners)
             draft.add(Route(hosted.table, prefix, OnLink(name)), *owners)
-    for way in ways(users):
+    for way in every:
         by_certificate = way.eap in {"", "tls"}
         server_of_users = IkeServer(
             name=f"{name}{way.suffix}",

@@ -15,13 +15,15 @@ MSCHAPV2 = "mschapv2"
 @dataclass(frozen=True, slots=True)
 class Way:
     """One way in. `suffix` is what the name of its connection ends in; `eap` is a method, or empty for public keys;
-    `identity` is what who takes it may call himself, `groups` those of RADIUS, one of which he is in, if any."""
+    `identity` is what who takes it may call himself, `groups` those of RADIUS, one of which he is in, if any; `group`
+    is the name of the policy group."""
 
     suffix: str
     eap: str
     identity: str
     configuration: ConnectionConfiguration
     groups: tuple[str, ...] = ()
+    group: str = ""
 
 
 def ways(users: HostedUsers) -> Iterator[Way]:
@@ -31,22 +33,22 @@ def ways(users: HostedUsers) -> Iterator[Way]:
     client calls itself is not proved, so that groups by certificates are by public keys alone. Where several ways fit a
     public key charon takes the one whose identity has the fewest wildcards.
     """
-    types, default = users.server.properties.vpn_authentication_types, _default(users)
+    types, (default, group) = users.server.properties.vpn_authentication_types, _default(users)
     if "Certificate" in types:
-        for member, configuration in _members(users):
+        for of, member, configuration in _members(users):
             if member.by_certificate:
-                yield Way(_suffix(member.identity), "", member.identity, configuration)
+                yield Way(_suffix(member.identity), "", member.identity, configuration, group=of)
         if default:
-            yield Way("", "", ANYBODY, default)
+            yield Way("", "", ANYBODY, default, group=group)
     if "Radius" in types:
         # Before that without a group: charon takes the first that fits.
-        for member, configuration in _members(users):
+        for of, member, configuration in _members(users):
             if not member.by_certificate:
-                group = member.attribute_value
-                yield Way(f"-eap{_suffix(group)}", "radius", ANYBODY, configuration, (group,))
+                value = member.attribute_value
+                yield Way(f"-eap{_suffix(value)}", "radius", ANYBODY, configuration, (value,), group=of)
     if default:
         method = MSCHAPV2 if users.passwords else "radius" if "Radius" in types else "tls"
-        yield Way("-eap", method, ANYBODY, default)
+        yield Way("-eap", method, ANYBODY, default, group=group)
 
 
 def _suffix(value: str) -> str:
@@ -54,26 +56,26 @@ def _suffix(value: str) -> str:
     return f"-{hashlib.sha256(value.encode()).hexdigest()[:8]}"
 
 
-def _members(users: HostedUsers) -> Iterator[tuple[PolicyMember, ConnectionConfiguration]]:
+def _members(users: HostedUsers) -> Iterator[tuple[str, PolicyMember, ConnectionConfiguration]]:
     groups = {users.server.group_key(group): group for group in users.server.properties.configuration_policy_groups}
     for one in users.gateway.properties.connection_configurations:
         for ref in one.properties.configuration_policy_group_associations:
             for member in groups[ref.key].properties.policy_members:
-                yield member, one
+                yield groups[ref.key].name, member, one
 
 
-def _default(users: HostedUsers) -> ConnectionConfiguration | None:
+def _default(users: HostedUsers) -> tuple[ConnectionConfiguration | None, str]:
     configurations = users.gateway.properties.connection_configurations
     groups = users.server.properties.configuration_policy_groups
     if not groups:
-        return configurations[0]
-    defaults = {users.server.group_key(group) for group in groups if group.properties.is_default}
+        return configurations[0], ""
+    defaults = {users.server.group_key(group): group.name for group in groups if group.properties.is_default}
     return next(
         (
-            one
+            (one, defaults[ref.key])
             for one in configurations
             for ref in one.properties.configuration_policy_group_associations
             if ref.key in defaults
         ),
-        None,
+        (None, ""),
     )

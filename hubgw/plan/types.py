@@ -123,13 +123,15 @@ class TunnelOf:
 
 @dataclass(frozen=True, slots=True)
 class UsersOf:
-    """Whose users share an interface, an IKE connection and pools of that name: full ids as plain strings."""
+    """Whose users share an interface, an IKE connection and pools of that name: full ids as plain strings. `groups` are
+    (name of an IKE connection, that of the policy group whose users it is for)."""
 
     name: str
     if_id: int
     gateway: str  # full resource id of the p2sVpnGateway
     instance: int
     local_address: str
+    groups: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

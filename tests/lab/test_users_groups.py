@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from ipaddress import IPv4Address, IPv4Network
 
 import pytest
 
@@ -10,6 +11,7 @@ from tests.certificates import Pair, make
 from tests.lab.reach import pings
 from tests.lab.topology import Lab
 from tests.lab.users import Client, client, node_with_users, root_of_users, server, user
+from tests.lab.waiting import wait_for
 
 _GROUPS = """  configurationPolicyGroups:
     - name: marketing
@@ -67,7 +69,7 @@ def groups(lab: Lab, root: Pair) -> Iterator[str]:
     """Has three groups, one of them the default; yields the hub's authority."""
     lab.hub.apply_text("---\n".join((configured(root, default=True), node_with_users())))
     try:
-        yield lab.hub.run("pki", "ca").stdout
+        yield lab.hub.run("user", "ca").stdout
     finally:
         lab.hub.apply("node.yaml")
         lab.hub.run("delete", "p2sVpnGateways/p1", "vpnServerConfigurations/users", "--yes")
@@ -79,13 +81,14 @@ def test_each_group_has_its_own_addresses(lab: Lab, clients: list[Client]) -> No
     bob = make("O=Example, OU=finance, CN=bob", ["bob@example.com"], by=root, now=time.time())
     carol = user(root, "carol")
     with groups(lab, root) as authority:
-        for pair, identity, pool in (
-            (alice, "alice@marketing.example.com", "10.99.1."),
-            (bob, "", "10.99.2."),
-            (carol, "carol@example.com", "10.99.3."),
+        for pair, identity, group in (
+            (alice, "alice@marketing.example.com", "marketing"),
+            (bob, "", "finance"),
+            (carol, "carol@example.com", "rest"),
         ):
-            assert one.login(authority, pair, identity=identity), pool
-            assert one.virtual.startswith(pool)
+            assert one.login(authority, pair, identity=identity), group
+            assert IPv4Address(one.virtual) in IPv4Network(_POOLS[group])
+            wait_for("its session is shown", lambda: [each["group"] for each in lab.hub.show("sessions")] == [group])  # noqa: B023
             assert pings(one.node, one.virtual, "10.50.0.4")
             one.logout()
 

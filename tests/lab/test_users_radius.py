@@ -87,7 +87,7 @@ def asked(lab: Lab, root: Pair) -> Iterator[str]:
     """Has the hub ask both servers; yields the hub's authority."""
     lab.hub.apply_text("---\n".join((configured(root, "finance"), node_with_users())))
     try:
-        yield lab.hub.run("pki", "ca").stdout
+        yield lab.hub.run("user", "ca").stdout
     finally:
         lab.hub.apply("node.yaml")
         lab.hub.run("delete", "p2sVpnGateways/p1", "vpnServerConfigurations/users", "--yes")

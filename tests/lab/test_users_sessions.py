@@ -38,7 +38,7 @@ def clients(running_lab: Lab, root: Pair) -> Iterator[list[Client]]:
 
 @pytest.fixture(scope="module")
 def authority(running_lab: Lab, clients: list[Client]) -> str:
-    return running_lab.hub.run("pki", "ca").stdout
+    return running_lab.hub.run("user", "ca").stdout
 
 
 @pytest.fixture(autouse=True)

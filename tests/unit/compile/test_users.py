@@ -117,6 +117,10 @@ def test_a_policy_is_the_one_suite_and_bounds_a_child_sa() -> None:
 
 def grouped(*, default: bool, users: tuple[Resource, ...] = ()) -> dict[str, IkeServer]:
     """Servers of a gateway with a pool for each group."""
+    return servers(plan_of(*grouped_resources(default=default), *users))
+
+
+def grouped_resources(*, default: bool) -> tuple[Resource, Resource]:
 
     def group(name: str, priority: int, *values: str, is_default: bool = False) -> dict[str, Any]:
         members = [{"attributeType": "CertificateGroupId", "attributeValue": value} for value in values]
@@ -144,7 +148,7 @@ def grouped(*, default: bool, users: tuple[Resource, ...] = ()) -> dict[str, Ike
         vpnServerConfiguration="s",
         p2SConnectionConfigurations=configurations,
     )
-    return servers(plan_of(server("Certificate", configurationPolicyGroups=groups), gateway, *users))
+    return server("Certificate", configurationPolicyGroups=groups), gateway
 
 
 def test_a_group_is_chosen_by_what_a_public_key_proves_and_nothing_else() -> None:
@@ -156,6 +160,18 @@ def test_a_group_is_chosen_by_what_a_public_key_proves_and_nothing_else() -> Non
         ("", "O=Example, OU=b, CN=*"): ("hgt1-10.99.1.0-25",),
         ("", "%any"): ("hgt1-10.99.2.0-25",),
         ("mschapv2", "%any"): ("hgt1-10.99.2.0-25",),
+    }
+
+
+def test_each_connection_is_known_by_its_group() -> None:
+    plan = plan_of(*grouped_resources(default=True))
+    names = {one.remote_id: name for name, one in servers(plan).items() if not one.eap}
+    assert dict(plan.users[0].groups) == {
+        names["*@a.example"]: "a",
+        names["*@b.example"]: "b",
+        names["O=Example, OU=b, CN=*"]: "b",
+        "hgt1": "rest",
+        "hgt1-eap": "rest",
     }
 
 
