@@ -70,14 +70,14 @@ def make(
     return Pair(builder.sign(by.private if by else key, SHA256()), key)
 
 
-def revoke(by: Pair, *revoked: Pair, now: float = NOW) -> str:
-    """Makes a revocation list, as PEM."""
+def revoke(by: Pair, *revoked: Pair, now: float = NOW, seconds: float = 30_000 * 86_400) -> str:
+    """Makes a revocation list, as PEM; it is good for some `seconds`."""
     at = datetime.fromtimestamp(int(now), UTC)
     builder = (
         x509.CertificateRevocationListBuilder()
         .issuer_name(by.certificate.subject)
         .last_update(at)
-        .next_update(at + timedelta(days=30_000))
+        .next_update(at + timedelta(seconds=seconds))
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(by.private.public_key()), critical=False)
     )
     for one in revoked:
