@@ -1,19 +1,15 @@
 """Point-to-site: clients with certificates get addresses and reach virtual networks, inside ESP; of hubgw's own
 authority they do until they are revoked."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.hazmat.primitives.serialization import pkcs12
 
-from tests.certificates import Pair
 from tests.lab.capture import capture
 from tests.lab.reach import pings
 from tests.lab.topology import Lab
-from tests.lab.users import OWN_AUTHORITY, Client, client, gateway_of_users, root_of_users, server, user
+from tests.lab.users import OWN_AUTHORITY, Client, client, gateway_of_users, own_user, root_of_users, server, user
 from tests.lab.waiting import wait_for
 
 
@@ -61,15 +57,12 @@ def test_each_instance_has_its_own_half_of_the_pool(lab: Lab, clients: list[Clie
 
 
 def test_a_user_of_hubgws_own_authority_is_in_until_revoked(lab: Lab, clients: list[Client], tmp_path: Path) -> None:
-    hub, one, file = lab.hub, clients[0], tmp_path / "alice.p12"
+    hub, one = lab.hub, clients[0]
     with gateway_of_users(lab, OWN_AUTHORITY):
-        told = json.loads(hub.run("user", "add", "alice@example.com", "--out", str(file), "--json").stdout)
-        alice = pkcs12.load_pkcs12(file.read_bytes(), told["password"].encode())
-        assert alice.cert and isinstance(alice.key, rsa.RSAPrivateKey)
-        authority = hub.run("user", "ca").stdout
-        assert one.login(authority, Pair(alice.cert.certificate, alice.key))
+        alice, authority = own_user(hub, "alice@example.com", tmp_path), hub.run("user", "ca").stdout
+        assert one.login(authority, alice)
         assert pings(one.node, one.virtual, "10.50.0.4")
-        hub.run("user", "revoke", told["issued"]["serial"], "--yes")
+        hub.run("user", "revoke", f"{alice.certificate.serial_number:x}", "--yes")
         wait_for("no SA is left", lambda: not one.charon.established() and hub.sas(one.address) == [], 60)
-        assert not one.login(authority, Pair(alice.cert.certificate, alice.key))
+        assert not one.login(authority, alice)
         assert "was revoked" in hub.charon.log

@@ -1,5 +1,6 @@
 """Users' clients: strongSwan configured by hand, each in a node of its own; the gateway of users; an authority."""
 
+import json
 import re
 import time
 from collections.abc import Iterator
@@ -7,8 +8,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import pkcs12
+
 from tests.certificates import Pair, make
 from tests.lab.charon import Charon
+from tests.lab.hub import Hub
 from tests.lab.node import Node, connect
 from tests.lab.topology import WAN1, Lab
 from tests.lab.waiting import wait_for
@@ -137,6 +142,15 @@ def root_of_users() -> Pair:
 def user(root: Pair, name: str) -> Pair:
     """Makes a certificate of a user, whose address is ``name@example.com``."""
     return make(f"O=Example, CN={name}", [f"{name}@example.com"], by=root, now=time.time())
+
+
+def own_user(hub: Hub, name: str, folder: Path) -> Pair:
+    """Has hubgw's own authority issue a certificate to a user, as `hubgw user add` does."""
+    file = folder / f"{name}.p12"
+    told = json.loads(hub.run("user", "add", name, "--out", str(file), "--json").stdout)
+    made = pkcs12.load_pkcs12(file.read_bytes(), told["password"].encode())
+    assert made.cert and isinstance(made.key, rsa.RSAPrivateKey)
+    return Pair(made.cert.certificate, made.key)
 
 
 def server(root: Pair) -> str:

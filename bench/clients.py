@@ -1,0 +1,210 @@
+"""Users' clients for the benchmark: one charon with many connections, a gateway by hand, and hubgw's in the lab."""
+
+import socket
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import Final, Literal
+
+import vici
+
+from tests.certificates import Pair, make
+from tests.lab.charon import Charon
+from tests.lab.node import Node, connect
+from tests.lab.topology import Lab
+
+Method = Literal["pubkey", "eap-tls", "eap-mschapv2"]
+
+POOL: Final = "10.99.0.0/21"
+AT_ONCE: Final = 50
+NAME: Final = "somebody@example.com"
+PASSWORD: Final = "example-password-of-somebody"  # noqa: S105 - of nobody
+HAND: Final = "192.0.2.238"
+_LOADER: Final = "192.0.2.242"
+
+# To charon its connections are one and the same, and one IKE SA would do; a blocked initiate holds a thread.
+_LOADER_SETTINGS = "install_routes = no\n  install_virtual_ip = no\n  reuse_ikesa = no\n  threads = 80"
+
+_WAY = """  users-{method} {{
+    version = 2
+    mobike = yes
+    local_addrs = {address}
+    proposals = aes256gcm16-prfsha384-ecp384
+    unique = never
+    dpd_delay = 10
+    rekey_time = 0
+    send_cert = always
+    pools = users
+    local {{
+      auth = pubkey
+      id = {address}
+      cert {{
+        file = {folder}/server.pem
+      }}
+    }}
+    remote {{
+      auth = {method}
+      {identity}
+    }}
+    children {{
+      users-{method} {{
+        local_ts = 10.50.0.0/24
+        remote_ts = dynamic
+        if_id_in = 500
+        if_id_out = 500
+        esp_proposals = aes256gcm16-ecp384
+        rekey_time = 0
+        replay_window = 32
+        dpd_action = clear
+      }}
+    }}
+  }}
+"""
+_BELIEVED = "cacert {{\n        file = {folder}/root.pem\n      }}"
+_SECRET = f'secrets {{\n  eap-somebody {{\n    id = "{NAME}"\n    secret = "{PASSWORD}"\n  }}\n}}\n'
+_CLIENT = """  c{number} {{
+    version = 2
+    remote_addrs = {gateway}
+    vips = 0.0.0.0
+    proposals = aes256gcm16-prfsha384-ecp384
+    local {{
+      auth = {method}
+      {identity}
+    }}
+    remote {{
+      auth = pubkey
+      id = {gateway}
+      cacert {{
+        file = {folder}/hub.pem
+      }}
+    }}
+    children {{
+      c{number} {{
+        remote_ts = 10.50.0.0/24
+        esp_proposals = aes256gcm16-ecp384
+      }}
+    }}
+  }}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Loader:
+    """One client with many connections of one user."""
+
+    charon: Charon
+    folder: Path
+    root: Pair
+    user: Pair
+
+    def load(self, gateway: str, authority: str, method: Method, count: int = AT_ONCE) -> None:
+        """Has it log in there, in this way, from now on."""
+        (self.folder / "user.pem").write_text(self.user.pem)
+        (self.folder / "hub.pem").write_text(authority)
+        own = f"cert {{\n        file = {self.folder}/user.pem\n      }}"
+        named = f"id = {NAME}\n      eap_id = {NAME}"
+        identity = {"pubkey": own, "eap-tls": f"{named}\n      {own}", "eap-mschapv2": named}[method]
+        every = "".join(
+            _CLIENT.format(number=number, gateway=gateway, folder=self.folder, method=method, identity=identity)
+            for number in range(count)
+        )
+        self.charon.load(f"connections {{\n{every}}}\n{_SECRET if method == 'eap-mschapv2' else ''}")
+        self.charon.load_authority(self.root.pem)
+        self.charon.load_key(self.user.key)
+
+    def in_turn(self, count: int) -> float:
+        """Returns the seconds of logins, one after the other."""
+        return self._timed(lambda: list(map(self._login, range(count))))
+
+    def at_once(self, count: int = AT_ONCE) -> float:
+        """Returns the seconds until the last of these logins, of which `AT_ONCE` are under way."""
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            return self._timed(lambda: list(pool.map(self._login, range(count))))
+
+    def log_out(self) -> None:
+        """Ends all of them."""
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.connect(str(self.charon.vici))
+            session = vici.Session(sock)
+            for name in {name for name, _ in self.charon.sas()}:
+                list(session.terminate({"ike": name, "timeout": "30000"}))
+
+    def _timed(self, work: Callable[[], object]) -> float:
+        begun = time.perf_counter()
+        work()
+        return time.perf_counter() - begun
+
+    def _login(self, number: int) -> None:
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.connect(str(self.charon.vici))
+            list(vici.Session(sock).initiate({"child": f"c{number}", "timeout": "120000"}))
+
+
+@contextmanager
+def loader(lab: Lab, root: Pair, user: Pair) -> Iterator[Loader]:
+    """Runs it in a node of its own."""
+    node = _node(lab, "loader", _LOADER)
+    charon = Charon(node, settings=_LOADER_SETTINGS)
+    charon.start()
+    try:
+        yield Loader(charon, node.directory, root, user)
+    finally:
+        node.destroy()
+
+
+@contextmanager
+def by_hand(lab: Lab, root: Pair) -> Iterator[tuple[Charon, str]]:
+    """Runs a charon with the appliance's settings; yields it, and the authority that its certificate is by."""
+    node = _node(lab, "byhand", HAND)
+    charon = Charon(node, appliance=True)
+    charon.start()
+    node.run("nft", "delete", "table", "inet", "hubgw")  # the gate that keeps IKE closed until an agent opens it
+    node.ip("link add users type xfrm dev eth0 if_id 500")
+    node.ip("link set users up")
+    node.ip(f"route add {POOL} dev users")
+    authority = make("O=Example, CN=by hand", ca=True, now=time.time())
+    own = make("O=Example, CN=server", [HAND], by=authority, kind="rsa2048", now=time.time())
+    (node.directory / "server.pem").write_text(own.pem)
+    (node.directory / "root.pem").write_text(root.pem)
+    charon.load(_connections(node.directory, "pubkey", "eap-tls"))
+    charon.load_key(own.key)
+    try:
+        yield charon, authority.pem
+    finally:
+        node.destroy()
+
+
+def use_passwords(charon: Charon) -> None:
+    """Has the gateway by hand ask for a password where EAP is wanted, as hubgw's does that has vpnUsers."""
+    conf = charon.node.directory / "swanctl.conf"
+    conf.write_text(_connections(charon.node.directory, "pubkey", "eap-mschapv2"))
+    charon.swanctl("--load-all", "--file", str(conf))
+
+
+def _connections(folder: Path, *methods: Method) -> str:
+    believed = _BELIEVED.format(folder=folder)
+    identities = {
+        "pubkey": f"id = %any\n      {believed}",
+        "eap-tls": f"id = %any\n      eap_id = %any\n      {believed}",
+        "eap-mschapv2": "id = %any\n      eap_id = %any",
+    }
+    every = "".join(
+        _WAY.format(address=HAND, folder=folder, method=method, identity=identities[method]) for method in methods
+    )
+    secret = _SECRET if "eap-mschapv2" in methods else ""
+    return f"connections {{\n{every}}}\npools {{\n  users {{\n    addrs = {POOL}\n  }}\n}}\n{secret}"
+
+
+def _node(lab: Lab, name: str, address: str) -> Node:
+    node = Node(name, lab.isp.directory.parent / name)
+    node.create()
+    connect(lab.isp, f"u{name}", node, "eth0")
+    router = str(IPv4Address(address) - 1)
+    lab.isp.ip(f"addr add {router}/30 dev u{name}")
+    node.ip(f"addr add {address}/30 dev eth0")
+    node.ip(f"route add default via {router}")
+    return node
