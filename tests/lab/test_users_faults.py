@@ -1,5 +1,7 @@
-"""charon's death: no address is another's while the SA of the one who had it may still carry traffic."""
+"""charon's death: clients come back by themselves, and no address is another's while the SA of the one who had it may
+still carry traffic."""
 
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -59,3 +61,29 @@ def test_an_address_is_no_newcomers_while_the_sa_of_another_may_carry(
         for one in clients:
             one.logout(force=True)
     assert hub.sas(late.address) == []
+
+
+def test_clients_come_back_by_themselves(lab: Lab, root: Pair, clients: list[Client]) -> None:
+    """Each finds out by its dead peer detection: 5 s here, and what it retransmits, some 15 s more."""
+    first, second, _ = clients
+    hub, vnet1 = lab.hub, lab.vnets["vnet1"]
+    with gateway_of_users(lab, server(root)):
+        authority = hub.run("user", "ca").stdout
+        for one, name in ((first, "first"), (second, "second")):
+            watchful = one.conf(authority, user(root, name)).replace(
+                "    children {", "    dpd_delay = 5\n    children {"
+            )
+            one.charon.load(watchful.replace("        remote_ts", "        dpd_action = restart\n        remote_ts"))
+            one.charon.load_key((one.folder / "user.key").read_text())
+            one.charon.swanctl("--initiate", "--child", "hub", "--timeout", "20")
+        before = {one.address: one.charon.child_spis("hub") for one in (first, second)}
+        killed = time.monotonic()
+        hub.charon.kill()
+        hub.charon.start()
+        for one in (first, second):
+            wait_for("it is in again", lambda: one.charon.child_spis("hub") - before[one.address], 90)  # noqa: B023
+            wait_for("and it carries", lambda: pings(vnet1, "10.50.0.4", one.virtual, count=1))  # noqa: B023
+        print(f"clients were back {time.monotonic() - killed:.0f} s after charon was killed")
+        for one in clients:
+            one.logout(force=True)
+    hub.wait_connected(seconds=120)

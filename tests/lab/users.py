@@ -95,6 +95,7 @@ class Client:
     ) -> str:
         """Returns a swanctl.conf, and writes the certificates that it names."""
         (self.folder / "user.pem").write_text(user.pem)
+        (self.folder / "user.key").write_text(user.key)
         (self.folder / "hub.pem").write_text(authority)
         return _CONF.format(
             gateway=WAN1[instance], folder=self.folder, identity=f"id = {identity}" if identity else "", reach=reach
