@@ -13,7 +13,11 @@ reaches "branch 1 to branch 2" br1 10.2.0.1 10.1.0.1
 reaches "branch 1 to the static branch" br1 10.3.0.1 10.1.0.1
 reaches "VNet to branch 1" vnet 10.1.0.1
 reaches "VNet to branch 2" vnet 10.2.0.1
-show vnet 10.1.0.1 "bgp peers" "bgp learned"
+login alice
+learns "branch 1 (FRR) learns where users are" br1 10.99.0.0/24 hub0 hub1
+reaches "alice, a user, to the VNet" alice 10.50.0.4 "$(address alice)"
+reaches "alice to branch 1" alice 10.1.0.1 "$(address alice)"
+show vnet 10.1.0.1 "bgp peers" "bgp learned" sessions
 # It takes the hold time of 20 s, which a demo does not wait for.
 if [ -z "${SHOW:-}" ]; then
   for pair in "from 192.0.2.2 to 198.51.100.10" "from 198.51.100.10 to 192.0.2.2"; do on isp ip rule add $pair blackhole; done

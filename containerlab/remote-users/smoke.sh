@@ -5,18 +5,6 @@ cd "$(dirname "$0")"
 LAB=remote-users
 . ../checks.sh
 
-# login USER: makes a profile at the hub, and unpacks it at the user's own machine: nothing else is configured there.
-login() {
-  local code=0
-  on hub sh -c "cd /tmp && rm -f $1.tar && hubgw profile $1@example.com --platform linux -o $1.tar"
-  docker exec "clab-$LAB-hub" cat "/tmp/$1.tar" | docker exec -i "clab-$LAB-$1" tar -xpf - -C /etc/swanctl
-  on "$1" sh -c 'swanctl --load-all && swanctl --initiate --child users --timeout 60' || code=$?
-  verdict "$code" "$1 logs in with the profile and nothing else"
-}
-
-# address USER: the address that the hub gave.
-address() { on "$1" ip -4 -o address show to 10.99.0.0/24 | awk '{print $4}' | cut -d/ -f1; }
-
 apply /resources/hub.yaml
 login alice
 login bob
