@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence, Set
+from collections.abc import AsyncIterator, Container, Iterable, Mapping, Sequence, Set
 from pathlib import Path
 
 from hubgw.drivers.strongswan import codec, logins, radius
@@ -163,15 +163,12 @@ class StrongswanDriver:
 
     async def events(self) -> AsyncIterator[str]:
         """Yields the name of a connection whenever an SA of it came or went, and an empty one when events have begun to
-        come: what came and went before is for the caller to look at. Raises DriverError when charon is gone."""
+        come: what came and went before is for the caller to look at. Not of users, who move no route, and may come by
+        the hundred. Raises DriverError when charon is gone."""
 
         def names(kind: str, message: Mapping[str, object]) -> list[str]:
             self._peers.hear(kind, message, time.time())
-            if kind == "ike-rekey":  # no tunnel came or went
-                return []
-            if kind == "child-rekey":  # of whom it matters what became of an old one
-                return [name for name in message if name in self._ledger.changed]
-            return [name for name in message if name != "up"] if kind else [""]
+            return moved(kind, message, self._ledger.changed, self._users_of)
 
         async for name in listen(self._path, _EVENTS, names):
             yield "" if isinstance(name, Missed) else name
@@ -316,6 +313,24 @@ class StrongswanDriver:
             again = [request for obj in self._credentials for request in _requests(Create(obj), {}, frozenset())]
             session.refusals([("clear-creds", {}), *again])
             self._peers.forget(time.time())
+
+
+def moved(kind: str, message: Iterable[str], changed: Container[str], users: Container[str]) -> list[str]:
+    """Returns the connections whose SAs came or went by an event; an empty name where events have begun to come.
+
+    Args:
+        kind: of the event; "" for the beginning.
+        message: names of connections, and "up".
+        changed: connections of which it matters what became of an old child SA.
+        users: interfaces whose SAs move no route.
+    """
+    if not kind:
+        return [""]
+    if kind == "ike-rekey":
+        return []
+    if kind == "child-rekey":
+        return [name for name in message if name in changed]
+    return [name for name in message if name != "up" and interface_of(name) not in users]
 
 
 _Credential = IkeSecret | IkeUser | IkeKey | IkeCertificate
