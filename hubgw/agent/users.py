@@ -146,6 +146,9 @@ class Users:
             if number not in self._sessions and (old := left.pop(whose(sa), None)) is not None:
                 self._rekeyed(old, sa)
             self._came(sa, sas.now - sa.established)
+            if number in self._sessions:
+                # An event has the one child that it is about.
+                self._sessions[number] = replace(self._sessions[number], sa=sa)
         # A list may be older than an event.
         absent = self._sessions.keys() - {sa.uniqueid for sa in users}
         for number in absent & self._missing:
@@ -219,10 +222,8 @@ class Users:
 
     def _came(self, sa: IkeSa, login: float) -> None:
         users, known = self._of(sa.connection), self._sessions.get(sa.uniqueid)
-        if known and spis(known.sa) == spis(sa):
-            self._sessions[sa.uniqueid] = replace(known, sa=sa)
-            return
-        if users is None or not stands(sa) or spis(sa) in self._gone:
+        is_known = known is not None and spis(known.sa) == spis(sa)
+        if is_known or users is None or not stands(sa) or spis(sa) in self._gone:
             return
         if known:  # of a charon before
             self.because(sa.uniqueid, _CHARON)

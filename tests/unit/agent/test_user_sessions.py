@@ -96,7 +96,9 @@ def test_a_login_is_told_once_whoever_says_so_first(tmp_path: Path) -> None:
         await listed(rig, sa(1), sa(2, "bob"))
         assert len(rig.events("user.login")) == 2, "bob is in the list, and no event said so"
         rig.users.take(Came(sa(2, "bob")))
-        rig.users.take(Came(replace(sa(2, "bob"), children=(child_sa("hgt1", uniqueid=9),))))
+        another = replace(child_sa("hgt1", uniqueid=9), bytes_in=7)
+        rig.users.take(Came(replace(sa(2, "bob"), children=(another,))))
+        assert [one.bytes_in for one in rig.users.sessions()] == [0, 0], "the list knows all children"
         await listed(rig, sa(1), sa(2, "bob"))
         assert len(rig.events("user.login")) == 2
         rig.users.take(Came(replace(sa(4), connection="hgt1-eap", eap_identity="carol")))
