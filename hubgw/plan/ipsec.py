@@ -38,12 +38,11 @@ class IkeUser:
 
 @dataclass(frozen=True, slots=True)
 class IkeRadius:
-    """A RADIUS server that charon asks about users, that of the greatest `score` first. `id` is a digest of its
-    secret."""
+    """A RADIUS server that charon asks about users, that of the greatest `score` first. `digest` is of its secret."""
 
     address: str
     score: int
-    id: str
+    digest: str
     secret: Secret = field(compare=False)
 
     @property

@@ -74,7 +74,7 @@ def test_another_way_to_prove_who_one_is_keeps_the_name(daemon: Daemon) -> None:
 
 def test_radius_servers_are_in_charons_settings(daemon: Daemon) -> None:
     first = IkeRadius("192.0.2.1", 30, "0a1b", Secret("the-secret-that-no-message-shows"))
-    other = replace(first, id="0c0d", secret=Secret("another-secret"))
+    other = replace(first, digest="0c0d", secret=Secret("another-secret"))
     settings = daemon.path.with_name("charon.d") / "radius.conf"
     start = gateway()
     assert Create(first) in reach(daemon, [*start, first])

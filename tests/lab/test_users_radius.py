@@ -118,6 +118,12 @@ def test_a_group_by_the_class_that_the_server_gives(
         # A group that comes later goes before the default.
         lab.hub.apply_text(configured(root, "finance", "sales"))
         assert [pool_of(name) for name in USERS] == ["10.99.2", "10.99.1", "10.99.3"]
+        # Without a default, who is in no group is refused.
+        rest, nobody = "{isDefault: true, priority: 9}", "RadiusAzureGroupId, attributeValue: nobody"
+        closed = f"{{priority: 9, policyMembers: [{{attributeType: {nobody}}}]}}"
+        lab.hub.apply_text(configured(root, "finance", "sales").replace(rest, closed))
+        assert not by_password(one, authority, spare, "bob", USERS["bob"][0])
+        assert pool_of("alice") == "10.99.2"
         settings = lab.hub.run_dir / "charon.d" / "radius.conf"
         assert settings.stat().st_mode & 0o777 == 0o600
 

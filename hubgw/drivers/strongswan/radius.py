@@ -39,7 +39,7 @@ charon-systemd {{
 }}
 """
 _SERVER: Final = """\
-                # {address} {score} {id}
+                # {address} {score} {digest}
                 server{number} {{
                     address = {address}
                     preference = {preference}
@@ -58,12 +58,12 @@ def write(path: Path, servers: Iterable[IkeRadius]) -> str:
 
 
 def read(path: Path) -> set[IkeRadius]:
-    """Returns the servers that the file names; their secrets are told by their ids alone."""
+    """Returns the servers that the file names; their secrets are told by their digests alone."""
     try:
         text = path.read_text()
     except OSError:
         return set()
-    return {IkeRadius(address, int(score), id_, Secret("")) for address, score, id_ in _NAMED.findall(text)}
+    return {IkeRadius(address, int(score), digest, Secret("")) for address, score, digest in _NAMED.findall(text)}
 
 
 def text_of(servers: Iterable[IkeRadius]) -> str:
@@ -72,7 +72,7 @@ def text_of(servers: Iterable[IkeRadius]) -> str:
         _SERVER.format(
             address=one.address,
             score=one.score,
-            id=one.id,
+            digest=one.digest,
             number=number,
             preference=one.score * _SCORE_WEIGHS,
             secret=_quoted(one.secret),

@@ -91,8 +91,8 @@ def other_proof(old: IkeServer, new: IkeServer) -> bool:
 def strangers(messages: Iterable[Mapping[str, Any]], connections: Set[str], known: Set[str]) -> Iterator[str]:
     """Yields the unique ids of list-sas whose user, of connections by password, is not among the `known` (lower case).
 
-    The name is that of the password: charon takes it from MSCHAPv2, whatever else the client calls itself. But a client
-    may give a pattern there, by which charon finds the password of somebody; so who is not known by name is not known.
+    The name is that of the password: charon takes it from MSCHAPv2, whatever else the client calls itself. Windows may
+    put a domain before it.
     """
     for message in messages:
         for name, sa in message.items():
@@ -122,7 +122,7 @@ def leases(message: Mapping[str, Any]) -> Iterator[Leases]:
 def to_ledger(one: Users) -> dict[str, object]:
     """Returns what JSON takes; there is no secret in it."""
     if isinstance(one, IkeRadius):
-        return {"kind": one.key[0], "address": one.address, "score": one.score, "id": one.id}
+        return {"kind": one.key[0], "address": one.address, "score": one.score, "digest": one.digest}
     return {"kind": one.key[0], **asdict(one)}
 
 
