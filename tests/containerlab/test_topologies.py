@@ -45,9 +45,11 @@ def evidence(topology: Path) -> str:
     return "\n".join(parts)
 
 
-# What two-wans shows, tests/lab shows too.
+# What two-wans shows, tests/lab shows too, and what two-branches shows bgp does.
+_SHOWN_ELSEWHERE = {"two-wans", "two-branches"}
 _PARAMS = [
-    pytest.param(path, id=path.name, marks=pytest.mark.slow if path.name == "two-wans" else ()) for path in TOPOLOGIES
+    pytest.param(path, id=path.name, marks=pytest.mark.slow if path.name in _SHOWN_ELSEWHERE else ())
+    for path in TOPOLOGIES
 ]
 
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,6 +22,11 @@ name: paula
 properties: {vpnServerConfiguration: users, password: example-password-of-paula}
 """
 _PASSWORD = "example-password-of-paula"
+_ALL: tuple[Platform, ...] = ("windows", "apple", "android", "linux", "networkmanager")
+
+
+def _platforms(*quick: Platform) -> list[Any]:
+    return [pytest.param(one, marks=[] if one in quick else pytest.mark.slow) for one in _ALL]
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +67,7 @@ def _carries(lab: Lab, machine: Client) -> bool:
     return pings(machine.node, virtual, "10.50.0.4") and pings(lab.vnets["vnet1"], "10.50.0.4", virtual)
 
 
-@pytest.mark.parametrize("platform", ["windows", "apple", "android", "linux", "networkmanager"])
+@pytest.mark.parametrize("platform", _platforms("windows", "apple", "linux"))
 def test_a_profile_by_certificate_is_all_that_a_client_needs(
     lab: Lab, machine: Client, tmp_path: Path, platform: Platform
 ) -> None:
@@ -83,6 +89,7 @@ def test_a_profile_by_certificate_is_all_that_a_client_needs(
     wait_for("nothing is left of it", lambda: lab.hub.sas(machine.address) == [])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("platform", ["windows", "apple"])
 def test_a_platform_that_rekeys_by_its_clock_keeps_its_session(
     lab: Lab, machine: Client, tmp_path: Path, platform: Platform
@@ -97,7 +104,7 @@ def test_a_platform_that_rekeys_by_its_clock_keeps_its_session(
     charon.swanctl("--terminate", "--ike", "profile")
 
 
-@pytest.mark.parametrize("platform", ["windows", "apple", "android", "linux", "networkmanager"])
+@pytest.mark.parametrize("platform", _platforms("windows"))
 def test_a_profile_of_a_password_asks_for_nothing_else(
     lab: Lab, machine: Client, tmp_path: Path, platform: Platform
 ) -> None:

@@ -62,6 +62,7 @@ def rekeys(one: Client, what: str, spis: Callable[[str], set[str]]) -> None:
     wait_for(f"a rekey, {what}", lambda: spis("hub") and not spis("hub") & before)
 
 
+@pytest.mark.slow
 def test_each_platform_has_a_suite_and_rekeys(lab: Lab, clients: list[Client]) -> None:
     root, one = root_of_users(), clients[0]
     alice = user(root, "alice")
