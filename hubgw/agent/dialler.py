@@ -19,7 +19,7 @@ from hubgw.agent.renewal import Renewal
 from hubgw.drivers.base import DriverError
 from hubgw.drivers.strongswan.codec import IkeSa, by_connection, duplicates
 from hubgw.drivers.strongswan.driver import StrongswanDriver
-from hubgw.names import interface_of
+from hubgw.plan.ipsec import IkeServer
 from hubgw.plan.types import TunnelOf
 
 FIRST_DELAY = 2.0  # seconds
@@ -89,8 +89,8 @@ class Dialler:
             self._asked = {sa.uniqueid: self._asked[sa.uniqueid] for sa in sas if sa.uniqueid in self._asked}
             await self._dial(down, sas, now)
             await self._renewal.round(tunnels, sas, now)
-            users = {one.name for one in state.desired.plan.users}
-            await self._clean_up([sa for sa in sas if interface_of(sa.connection) not in users], names, now)
+            of_users = {obj.name for obj in state.desired.plan.objects if isinstance(obj, IkeServer)}
+            await self._clean_up([sa for sa in sas if sa.connection not in of_users], names, now)
         except DriverError as error:
             self._journal.record("charon.lost", level=logging.WARNING, reason=error)
 

@@ -55,7 +55,7 @@ class Client:
     def _exchange(
         self, method: str, path: str, query: Mapping[str, str], body: Mapping[str, object] | None
     ) -> tuple[int, bytes]:
-        target = quote(path) + (f"?{urlencode(query)}" if query else "")
+        target = quote(path) + (f"?{urlencode(query, errors='surrogateescape')}" if query else "")
         connection = _UnixConnection(self.path, self._timeout)
         try:
             connection.request(method, target, None if body is None else json.dumps(body).encode())

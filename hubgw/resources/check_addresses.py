@@ -18,11 +18,12 @@ def check_own_addresses(report: Report) -> None:
     local: dict[Address, _Use] = {}
     public: dict[str, _Use] = {}
     for node, path, instance in instances(report):
-        whose = f"the address of instance {instance.instance} of vpnGateway {instance.vpn_gateway.name} on"
-        local[instance.public_address] = (node, (*path, "publicAddress"), whose)
+        whose = f"the address of instance {instance.instance} of {instance.KIND} {instance.gateway.name} on"
+        # Gateways of branches, which come first, and of users may have one address.
+        local.setdefault(instance.public_address, (node, (*path, "publicAddress"), whose))
         public[str(instance.public_address)] = local[instance.public_address]
         if instance.private_address is not None:
-            local[instance.private_address] = (node, (*path, "privateAddress"), whose)
+            local.setdefault(instance.private_address, (node, (*path, "privateAddress"), whose))
     for site in report.inventory.sites:
         for path, what, address in (*_links(site), *peering_addresses(site)):
             if address in local:

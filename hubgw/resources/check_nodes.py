@@ -3,55 +3,60 @@
 from collections.abc import Iterator
 from ipaddress import IPv4Network, IPv6Network
 
-from hubgw.resources.base import Address
-from hubgw.resources.node import GatewayInstance, Node, VirtualNetworkAttachment
+from hubgw.resources.node import Instance, Node, VirtualNetworkAttachment
 from hubgw.resources.problem import Path, shown
 from hubgw.resources.report import Report, seconds, words
 from hubgw.resources.vnet import VirtualNetwork
 
 Network = IPv4Network | IPv6Network
-_Instance = tuple[Node, Path, GatewayInstance]
+_Instance = tuple[Node, Path, Instance]
 _Attachment = tuple[Node, Path, VirtualNetworkAttachment]
 
 
 def check_instances(report: Report) -> None:
-    """An instance is hosted once, a gateway by one node, and every instance has addresses of its own."""
+    """An instance is hosted once, a gateway by one node, and every instance of a kind has addresses of its own."""
     hosted = list(instances(report))
     for node, path, instance in _second_node(hosted):
-        name = instance.vpn_gateway.name
-        message = f"a second node for vpnGateway {name} is not implemented yet"
-        report.add(node, (*path, "vpnGateway"), message, shown(name), "host both instances on one machine")
-    for (node, path, instance), (_, _, _) in seconds(hosted, lambda it: (it[2].vpn_gateway.key, it[2].instance)):
-        message = f"instance {instance.instance} of vpnGateway {instance.vpn_gateway.name} is hosted twice"
+        message = f"a second node for {_words(instance)} is not implemented yet"
+        hint = "host both instances on one machine"
+        report.add(node, (*path, instance.KIND), message, shown(instance.gateway.name), hint)
+    for (node, path, instance), (_, _, _) in seconds(hosted, lambda it: (it[2].gateway.key, it[2].instance)):
+        message = f"instance {instance.instance} of {_words(instance)} is hosted twice"
         report.add(node, (*path, "instance"), message, shown(instance.instance))
-    for (node, path, instance), (_, _, other) in seconds(hosted, lambda it: it[2].public_address):
-        message = f"instance {other.instance} of vpnGateway {other.vpn_gateway.name} has this address already"
+    for (node, path, instance), (_, _, other) in seconds(hosted, lambda it: (it[2].KIND, it[2].public_address)):
+        message = f"instance {other.instance} of {_words(other)} has this address already"
         hint = "each instance needs a public address of its own; a host with one hosts one instance"
         report.add(node, (*path, "publicAddress"), message, shown(instance.public_address), hint)
-    for (node, path, instance), (_, _, other) in seconds(hosted, lambda it: (it[0].key, _local(it[2]))):
+    # charon tells the gateways of a kind apart by the address that is called, and whom each believes by the gateway.
+    for (node, path, instance), (_, _, other) in seconds(
+        hosted, lambda it: (it[2].KIND, it[0].key, it[2].local_address)
+    ):
         if instance.private_address is None and other.private_address is None:
             continue
         field = "publicAddress" if instance.private_address is None else "privateAddress"
-        message = f"instance {other.instance} of vpnGateway {other.vpn_gateway.name} has this address already"
+        message = f"instance {other.instance} of {_words(other)} has this address already"
         hint = "each instance needs an address of its own on the machine"
-        report.add(node, (*path, field), message, shown(_local(instance)), hint)
+        report.add(node, (*path, field), message, shown(instance.local_address), hint)
 
 
-def _local(instance: GatewayInstance) -> Address:
-    return instance.private_address or instance.public_address
+def _words(instance: Instance) -> str:
+    return f"{instance.KIND} {instance.gateway.name}"
 
 
 def instances(report: Report) -> Iterator[_Instance]:
-    """Yields every hosted instance with its node and path."""
+    """Yields every hosted instance, of branches and of users, with its node and path."""
     for node in report.inventory.nodes:
         for index, instance in enumerate(node.properties.gateway_instances):
             yield node, ("properties", "gatewayInstances", index), instance
+        for index, users in enumerate(node.properties.user_gateway_instances):
+            yield node, ("properties", "userGatewayInstances", index), users
 
 
 def _second_node(hosted: list[_Instance]) -> Iterator[_Instance]:
+    # Each agent has authorities of its own, and would believe no user or branch of another's.
     hosts: dict[str, str] = {}
     for node, path, instance in hosted:
-        if hosts.setdefault(instance.vpn_gateway.key, node.key) != node.key:
+        if hosts.setdefault(instance.gateway.key, node.key) != node.key:
             yield node, path, instance
 
 
@@ -97,7 +102,7 @@ def _check_address(report: Report, node: Node, path: Path, attachment: VirtualNe
 
 
 def _check_interfaces(report: Report, attachments: list[_Attachment]) -> None:
-    underlay = {(node.key, it.interface) for node in report.inventory.nodes for it in node.properties.gateway_instances}
+    underlay = {(node.key, it.interface) for node, _, it in instances(report)}
     used = [(node, way, name, it) for node, path, it in attachments for way, name in _ways(path, it)]
     for (node, path, name, _), (*_, other) in seconds(used, lambda it: (it[0].key, it[2])):
         message = f"virtualNetwork {other.virtual_network.name} is attached over this already"

@@ -1,4 +1,4 @@
-"""Gateways of users: one a hub, each instance hosted once, pools that two instances can share, good authorities."""
+"""Gateways of users: one a hub, pools that two instances can share, good authorities."""
 
 from hubgw.resources.p2s_gateway import P2sVpnGateway
 from hubgw.resources.problem import STORED, Path, shown
@@ -18,7 +18,6 @@ def check_users(report: Report) -> None:
         _check_pools(report, gateway)
     for server in report.inventory.servers:
         _check_roots(report, server)
-    _check_instances(report)
 
 
 def _check_pools(report: Report, gateway: P2sVpnGateway) -> None:
@@ -44,24 +43,3 @@ def _check_roots(report: Report, server: VpnServerConfiguration) -> None:
         is_new = report.where(server.key, place) != STORED
         if report.now and is_new and root.certificate.not_after < report.now:
             report.add(server, place, f"has ended: {root.certificate.subject}")
-
-
-def _check_instances(report: Report) -> None:
-    hosted = [
-        (node, ("properties", "userGatewayInstances", index), instance)
-        for node in report.inventory.nodes
-        for index, instance in enumerate(node.properties.user_gateway_instances)
-    ]
-    hosts: dict[str, str] = {}
-    for node, path, instance in hosted:
-        # Each agent has an authority of its own, and would believe no user of the other's.
-        if hosts.setdefault(instance.user_gateway.key, node.key) != node.key:
-            message = f"a second node for p2sVpnGateway {instance.user_gateway.name} is not implemented yet"
-            hint = "host both instances on one machine"
-            report.add(node, (*path, "p2sVpnGateway"), message, shown(instance.user_gateway.name), hint)
-    for (node, path, instance), _ in seconds(hosted, lambda it: (it[2].user_gateway.key, it[2].instance)):
-        message = f"instance {instance.instance} of p2sVpnGateway {instance.user_gateway.name} is hosted twice"
-        report.add(node, (*path, "instance"), message, shown(instance.instance))
-    for (node, path, instance), (_, _, other) in seconds(hosted, lambda it: it[2].public_address):
-        message = f"instance {other.instance} of p2sVpnGateway {other.user_gateway.name} has this address already"
-        report.add(node, (*path, "publicAddress"), message, shown(instance.public_address))

@@ -1,6 +1,6 @@
 """nodes: what Azure's portal never asks, because it owns the machines: gateway instances, and attachments on Linux."""
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field, model_validator
 
@@ -12,6 +12,7 @@ from hubgw.resources.base import (
     Lenient,
     Model,
     NotEmpty,
+    Ref,
     Resource,
     UserGatewayRef,
     VnetRef,
@@ -20,8 +21,10 @@ from hubgw.resources.base import (
 
 
 class Instance(Model):
-    """One of a gateway's two instances on this machine; `private_address` where a 1:1 NAT stands in front."""
+    """One of a gateway's two instances on this machine; `private_address` where a 1:1 NAT stands in front. `KIND` is
+    what the gateway is, and the name of the field that refers to it."""
 
+    KIND: ClassVar[str]
     instance: Annotated[int, Field(ge=0, le=1)]
     public_address: Address
     private_address: Address | None = None
@@ -33,17 +36,32 @@ class Instance(Model):
         """The address on the machine: behind a 1:1 NAT it is not the public one."""
         return str(self.private_address or self.public_address)
 
+    @property
+    def gateway(self) -> Ref:
+        """The gateway that it is of."""
+        raise NotImplementedError
+
 
 class GatewayInstance(Instance):
     """Of a gateway of branches."""
 
+    KIND = "vpnGateway"
     vpn_gateway: GatewayRef
+
+    @property
+    def gateway(self) -> Ref:
+        return self.vpn_gateway
 
 
 class UserGatewayInstance(Instance):
     """Of a gateway of users."""
 
+    KIND = "p2sVpnGateway"
     user_gateway: Annotated[UserGatewayRef, Field(alias="p2sVpnGateway")]
+
+    @property
+    def gateway(self) -> Ref:
+        return self.user_gateway
 
 
 class Vlan(Model):

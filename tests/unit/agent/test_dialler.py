@@ -10,7 +10,8 @@ import pytest
 from hubgw.agent import dialler as dialler_module
 from hubgw.agent.dialler import CHILD_WITHIN, DUPLICATE_AGE, LONGEST_DELAY, Dialler
 from tests.fakes.drivers import child_sa, ike_sa
-from tests.unit.agent.rig import FIRST, SECOND, Rig, run
+from tests.unit.agent.rig import BRANCHES, FIRST, SECOND, Rig, run
+from tests.unit.agent.test_users import USERS
 
 
 class Clock:
@@ -122,6 +123,24 @@ def test_an_ike_sa_of_a_connection_that_is_gone_is_ended(tmp_path: Path, clock: 
         charon.ike = [ike_sa("hgt99", uniqueid=9), ike_sa("", uniqueid=10)]
         await dialler.round(moved=True)
         assert charon.terminated == [9]
+
+    run(case())
+
+
+def test_a_session_of_users_is_ended_where_its_way_in_is_gone(tmp_path: Path, clock: Clock) -> None:
+    async def case() -> None:
+        rig = Rig(tmp_path)
+        await rig.apply(BRANCHES.rstrip(b"\n") + USERS.encode())
+        dialler = Dialler(rig.reconciler, rig.machine.drivers.strongswan, rig.journal)
+        charon = rig.machine.strongswan
+        name = (await rig.compiler.latest()).plan.users[0].name
+        ways = (name, name, f"{name}-eap", f"{name}-eap", f"{name}-0123abcd", f"{name}-eap-0123abcd")
+        charon.ike = [ike_sa(way, uniqueid=number) for number, way in enumerate(ways)]
+        await dialler.round(moved=True)
+        clock.now += DUPLICATE_AGE + 1
+        await dialler.round(moved=True)
+        # An agent that is killed has perhaps unloaded a connection, and not yet ended what stands by it.
+        assert set(charon.terminated) == {4, 5}
 
     run(case())
 

@@ -161,6 +161,7 @@ def test_what_cannot_be_is_said_before_anything_is_issued(rig: Rig, hubgw: Hubgw
         (("al/ice",), 2, 'user: expected user@host, or a name like a host\'s, of at most 64 characters, got "al/ice"'),
         ((ALICE, "--days", "0"), 1, "days: expected 1 to 825, got 0"),
         ((ALICE, "--gateway", "p2"), 4, "p2: there is no such p2sVpnGateway; there is p1"),
+        ((ALICE, "--gateway", "\udcff"), 4, "\ufffd: there is no such p2sVpnGateway; there is p1"),
     ):
         ended = hubgw("profile", *arguments, "--platform", "linux")
         assert (ended.code, ended.out, ended.err) == (code, "", f"{said}\n")
