@@ -1,6 +1,7 @@
 """A gateway of users, as this machine has it -> what its clients have to know."""
 
 import ssl
+from collections.abc import Sequence
 from dataclasses import asdict, fields
 from typing import Final
 
@@ -9,9 +10,10 @@ from hubgw.agent.references import is_named
 from hubgw.agent.service import Refusal, Refused
 from hubgw.agent.statuses import ProfileTerms
 from hubgw.compile.credentials import given
+from hubgw.compile.ways import ANYBODY
 from hubgw.pki.reading import Certificate
 from hubgw.plan.ipsec import IkeServer
-from hubgw.profiles.types import Suite
+from hubgw.profiles.types import Authentication, Suite
 from hubgw.resources.p2s_gateway import P2sVpnGateway
 from hubgw.resources.vpn_server import VpnServerConfiguration
 
@@ -22,7 +24,9 @@ _SUITE: Final = Suite(ike_encryption="GCMAES256")
 def profile_terms(desired: Desired, name: str, user: str) -> ProfileTerms:
     """Returns what a user's client of a gateway has to know; an empty name is the only one's.
 
-    Who is among the vpnUsers proves himself by his password, and everybody else by a certificate.
+    Who is among the vpnUsers proves himself by his password, and everybody else by a certificate, or where users have
+    none to a RADIUS server. What goes into the tunnel is what the group of his name's domain has, else the default; of
+    groups by subject or by RADIUS it is not known who is in.
 
     Raises:
         Refused: there is no such gateway, or several; it is not on this machine; hubgw issues nothing that it believes.
@@ -35,26 +39,45 @@ def profile_terms(desired: Desired, name: str, user: str) -> ProfileTerms:
     if not isinstance(server, VpnServerConfiguration) or not answering or credentials is None:
         hint = "ask the agent of the node that has it in its userGatewayInstances"
         raise Refused(Refusal.INVALID, [f"{gateway.name}: has no instance on this machine; {hint}"])
-    names = {one.user_name.casefold() for one in desired.inventory.users_of(server.key)}
-    by_password = user.casefold() in names
+    authentication = _authentication(desired, server, user)
+    way = _way(answering, authentication, user)
     root = desired.users and desired.users.certificates[0].digest
-    if not by_password and not server.properties.by_certificate:
-        raise Refused(Refusal.NOT_FOUND, [f"{user}: is none of the vpnUsers of {server.name}"])
-    if not by_password and not any(root in one.authorities for one in answering):
+    if authentication == "Certificate" and root not in way.authorities:
         hint = f"leave vpnClientRootCertificates of {server.name} out, or add hubgw's own root (hubgw user ca)"
         raise Refused(Refusal.INVALID, [f"{gateway.name}: does not believe hubgw's own authority; {hint}"])
     policy = next(iter(server.properties.vpn_client_ipsec_policies), None)
     suite = Suite(**{one.name: getattr(policy, one.name) for one in fields(Suite)}) if policy else _SUITE
     return ProfileTerms(
         gateway=gateway.name,
-        server=answering[0].local_id,
+        server=way.local_id,
         authorities=tuple(map(_pem, credentials.believed)),
         intermediates=tuple(map(_pem, credentials.own[1:])),
-        authentication="EapMsChapV2" if by_password else "Certificate",
-        routes=answering[0].reached,
+        authentication=authentication,
+        routes=way.reached,
         dns_servers=tuple(map(str, gateway.properties.custom_dns_servers)),
         suite=asdict(suite),
     )
+
+
+def _authentication(desired: Desired, server: VpnServerConfiguration, user: str) -> Authentication:
+    if user.casefold() in {one.user_name.casefold() for one in desired.inventory.users_of(server.key)}:
+        return "EapMsChapV2"
+    if server.properties.by_certificate:
+        return "Certificate"
+    if server.radius:
+        return "Radius"
+    raise Refused(Refusal.NOT_FOUND, [f"{user}: is none of the vpnUsers of {server.name}"])
+
+
+def _way(answering: Sequence[IkeServer], authentication: Authentication, user: str) -> IkeServer:
+    """Returns what takes a user in, of the first instance that does."""
+    mine = [one for one in answering if bool(one.eap) is (authentication != "Certificate")]
+    own = f"*@{user.rpartition('@')[2]}".casefold()
+
+    def remoteness(one: IkeServer) -> tuple[bool, bool, bool]:
+        return one.remote_id.casefold() != own, one.remote_id != ANYBODY, bool(one.groups)
+
+    return min(mine or answering, key=remoteness)
 
 
 def _gateway(desired: Desired, name: str) -> P2sVpnGateway:

@@ -54,12 +54,15 @@ def command(
 
     A user who has certificates gets another: each device has its own, and can be revoked by its serial. The password of
     the key is shown this once; for linux and networkmanager there is none unless --password-file has one. Azure's zip
-    has no key: hubgw user add issues one. Who is among the vpnUsers has a password of his own, which is in no profile.
+    has no key: hubgw user add issues one. Who is among the vpnUsers, or known to a RADIUS server, has a password of his
+    own, which is in no profile.
     """
     client = common.client(socket)
     profile = _profile(client.get("/hubgw/users/profile", gateway=gateway, user=user), user)
     if profile.by_certificate and not USER.fullmatch(user):
         raise Fail(Code.USAGE, [f"user: {NO_USER}, got {shown(user)}"])
+    if out is None and "/" in user:
+        raise Fail(Code.USAGE, [f"user: is no name of a file, got {shown(user)}; name the file with --out"])
     password = _password(platform, password_file) if profile.by_certificate else None
     key = new_rsa_key()
     if profile.by_certificate:

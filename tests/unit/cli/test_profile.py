@@ -38,6 +38,36 @@ properties: {vpnServerConfiguration: users, userName: bob_smith, password: examp
 """
 
 
+GROUPS = """---
+type: vpnServerConfigurations
+name: users
+properties:
+  vpnAuthenticationTypes: [Certificate]
+  configurationPolicyGroups:
+    - {name: sales, properties: {priority: 1, policyMembers: [{name: a, attributeType: CertificateGroupId,
+       attributeValue: sales.example.com}]}}
+    - {name: rest, properties: {isDefault: true, priority: 2}}
+---
+type: p2sVpnGateways
+name: p1
+properties:
+  virtualHub: hub1
+  vpnServerConfiguration: users
+  p2SConnectionConfigurations:
+    - {name: sales, properties: {vpnClientAddressPool: {addressPrefixes: [10.98.0.0/24]}, enableInternetSecurity: true,
+       configurationPolicyGroupAssociations: [{id: sales}]}}
+    - {name: rest, properties: {vpnClientAddressPool: {addressPrefixes: [10.99.0.0/24]},
+       configurationPolicyGroupAssociations: [{id: rest}]}}
+"""
+RADIUS = """---
+type: vpnServerConfigurations
+name: users
+properties:
+  vpnAuthenticationTypes: [Radius]
+  radiusServers: [{radiusServerAddress: 192.0.2.200, radiusServerSecret: example-secret}]
+"""
+
+
 @pytest.fixture
 def rig(tmp_path: Path) -> Iterator[Rig]:
     one = Rig(tmp_path)
@@ -169,3 +199,30 @@ def test_what_cannot_be_is_said_before_anything_is_issued(rig: Rig, hubgw: Hubgw
     ended = hubgw("profile", ALICE, "--platform", "linux")
     assert ended.code == 1 and ended.err.startswith("p1: does not believe hubgw's own authority; leave ")
     assert (_here(), rig.certificates.users.issued()) == ([], ())
+
+
+@pytest.mark.parametrize(
+    ("user", "routes"),
+    [("alice@sales.example.com", "0.0.0.0/0"), (ALICE, "10.50.0.0/24"), ("bob_smith", "10.50.0.0/24")],
+)
+def test_what_goes_into_the_tunnel_is_what_the_users_group_has(rig: Rig, hubgw: Hubgw, user: str, routes: str) -> None:
+    asyncio.run(applied(rig))
+    asyncio.run(rig.apply((GROUPS + PASSWORDS).encode()))
+    assert hubgw("profile", user, "--platform", "linux", "-o", "a.tar").code == 0
+    (conf,) = (content.decode() for name, content in _tar("a.tar").items() if name.startswith("conf.d/"))
+    (told,) = (line.partition(" = ")[2].strip('"') for line in conf.splitlines() if "remote_ts" in line)
+    assert routes in told.split(", ")
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+def test_who_is_known_to_a_radius_server_has_neither_key_nor_password_in_it(
+    rig: Rig, hubgw: Hubgw, platform: str
+) -> None:
+    asyncio.run(applied(rig))
+    asyncio.run(rig.apply(RADIUS.encode()))
+    ended = hubgw("profile", "carol", "--platform", platform)
+    assert ended.code == 0 and "password: " not in ended.out and rig.certificates.users.issued() == ()
+    ended = hubgw("profile", "../carol", "--platform", platform)
+    assert ended.code == Code.USAGE and "name the file with --out" in ended.err
+    (path,) = _here()
+    assert b"example-secret" not in path.read_bytes()
