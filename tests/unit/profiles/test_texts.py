@@ -19,7 +19,7 @@ from tests.certificates import Pair
 from tests.lab.platforms import files_of, keyfile
 from tests.powershell import Quoted, lines
 from tests.settings_language import parse
-from tests.unit.profiles.conftest import PASSWORD
+from tests.unit.profiles.conftest import PASSWORD, USER
 
 HOSTILE = "a'b\"c\\d$(e)`f`;<g>&{{ h }}#\u2019i\u201bj\u00fc}"
 EVERYTHING = (IPv4Network("0.0.0.0/0"),)
@@ -110,7 +110,7 @@ def test_linux_says_the_profile(profile: Profile, root: Pair, alice: Pair, inter
         "vips": "0.0.0.0",
         "proposals": "aes256-sha384-ecp384",
         "dpd_delay": "30s",
-        "local": {"auth": "pubkey", "certs": "hub-1_west.pem"},
+        "local": {"auth": "pubkey", "certs": "hub-1_west.pem", "id": USER},
         "remote": {"auth": "pubkey", "id": "vpn.example.com", "cacerts": "hub-1_west-0.pem"},
         "children": {
             "hub-1_west": {
