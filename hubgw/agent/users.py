@@ -245,6 +245,9 @@ class Users:
         if session := self._sessions.pop(number, None):
             _keep(self._gone, spis(session.sa), None)
             self._leaving[number] = session, self._clock() + PATIENCE
+            signed_off = self._reasons.get(number, _WORDS[Ending.PEER]) == _WORDS[Ending.PEER]
+            if signed_off and whose(session.sa) in (whose(one.sa) for one in self._sessions.values()):
+                _keep(self._reasons, number, _WORDS[Ending.REPLACED])
 
     def _end(self, sas: Set[tuple[str, str]]) -> None:
         for number in [number for number, one in self._sessions.items() if spis(one.sa) in sas]:
@@ -262,9 +265,7 @@ class Users:
             self._leaving[number] = more(session), at
 
     def _tell_end(self, session: Session, reason: str) -> None:
-        status, others = session.status, map(whose, (one.sa for one in self._sessions.values()))
-        if reason == _WORDS[Ending.PEER] and whose(session.sa) in others:
-            reason = _WORDS[Ending.REPLACED]
+        status = session.status
         lasted = {"seconds": max(0, int(self._now() - session.login))}
         carried = {"bytes_in": status.bytes_in, "bytes_out": status.bytes_out}
         about = fields(status) | lasted | carried | {"reason": reason}

@@ -208,6 +208,11 @@ def test_who_signs_on_again_takes_the_place_of_the_session_before(tmp_path: Path
         await listed(rig, again)
         (told,) = rig.events("user.logout")
         assert told.endswith("reason='another login took its place'")
+        # A client that ends its session first, and begins another at once, has signed off.
+        for heard in (Went(2), Came(sa(3, virtual_addresses=("10.99.0.1",))), Ended(2, Ending.PEER)):
+            rig.users.take(heard)
+        await rig.users.round()
+        assert rig.events("user.logout")[1].endswith("reason='the client signed off'")
 
     run(case())
 
