@@ -6,10 +6,11 @@ from typing import Final
 
 from hubgw.agent.desired import Desired
 from hubgw.agent.live import Sas
+from hubgw.compile.ways import MSCHAPV2
 from hubgw.drivers.strongswan.codec import IkeSa
 from hubgw.drivers.strongswan.ledger import Fresh
 from hubgw.pki.reading import Certificate, certificate_of, read_revocation_lists, revocation_list_of, signed_by
-from hubgw.plan.ipsec import IkeCertificate, IkeConnection, IkeServer
+from hubgw.plan.ipsec import IkeCertificate, IkeConnection, IkeServer, IkeUser
 
 LOADED_WITHIN: Final = 5.0
 """Seconds after a revocation in which an SA may still be made by what is revoked: charon has not heard of it yet."""
@@ -19,7 +20,8 @@ MadeBy = Callable[[IkeSa], tuple[Certificate, ...]]
 
 
 def revoked_sas(desired: Desired, sas: Sas, fresh: Mapping[str, Fresh], made_by: MadeBy) -> Iterator[IkeSa]:
-    """Yields the SAs that were made by what is revoked, or may have been: whose certificate is good comes back at once.
+    """Yields the SAs that were made by what is revoked, or may have been: whose certificate is good comes back at once;
+    and those of users whose password is gone.
 
     Args:
         desired: with what hubgw's own authority has revoked.
@@ -27,11 +29,12 @@ def revoked_sas(desired: Desired, sas: Sas, fresh: Mapping[str, Fresh], made_by:
         fresh: the lists that charon was given and that no SA was held against yet, by digest.
         made_by: what is known of an SA.
     """
-    if not fresh and not desired.revoked and desired.users is None:
+    servers = {obj.name: obj for obj in desired.plan.objects if isinstance(obj, IkeServer)}
+    if not fresh and not desired.revoked and desired.users is None and not servers:
         return
     certificates = {obj.digest: obj for obj in desired.plan.objects if isinstance(obj, IkeCertificate)}
     connections = {obj.name: obj for obj in desired.plan.objects if isinstance(obj, IkeConnection) and obj.certificate}
-    servers = {obj.name: obj for obj in desired.plan.objects if isinstance(obj, IkeServer)}
+    passwords = {obj.name.lower() for obj in desired.plan.objects if isinstance(obj, IkeUser)}
     own = {one.own[0].digest for one in desired.own.values()}
     by_own = {revoked.digest for one in desired.own.values() for revoked in one.revoked} & fresh.keys()
     root, by_users = _of_users(desired)
@@ -41,6 +44,11 @@ def revoked_sas(desired: Desired, sas: Sas, fresh: Mapping[str, Fresh], made_by:
     for sa in sas.ike or ():
         connection, server = connections.get(sa.connection), servers.get(sa.connection)
         if not sa.established or (connection is None and server is None):
+            continue
+        if server and server.eap == MSCHAPV2:
+            # The driver ends them too, as a password goes; an agent that was killed meanwhile does not see it go again.
+            if (sa.eap_identity or sa.remote_id).lower().rpartition("\\")[2] not in passwords:
+                yield sa
             continue
         since = None
         if connection and connection.certificate in own:

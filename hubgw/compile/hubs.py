@@ -23,11 +23,11 @@ def _compile_hub(draft: Draft, hosted: HostedHub) -> None:
     draft.add(Rule(SOURCE_PRIORITY, fwmark=hosted.mark, table=hosted.table), hub.id)
     for everything in (IPv4Network("0.0.0.0/0"), IPv6Network("::/0")):
         draft.add(Route(hosted.table, everything, Unreachable(), UNREACHABLE_METRIC), hub.id)
-    for instance in hosted.instances:
-        address = hosted.address(instance.instance)
+    instances = (*hosted.instances, *(hosted.users.instances if hosted.users else ()))
+    for number in sorted({instance.instance for instance in instances}):
+        address = hosted.address(number)
         draft.add(Address(hosted.vrf, IPv4Interface(f"{address}/32")), hub.id)
         draft.add(Element("hub_addresses", (hosted.vrf, str(address))), hub.id)
-    instances = (*hosted.instances, *(hosted.users.instances if hosted.users else ()))
     if instances:
         smallest = min(tunnel_mtu(instance.underlay_mtu) for instance in instances)
         draft.add(Element("mss", (hosted.vrf,), str(smallest - IPV4_TCP_HEADERS)), hub.id)

@@ -278,3 +278,17 @@ def test_keys_of_the_plan_are_those_of_its_certificates(rig: Rig) -> None:
         assert "PRIVATE KEY" not in repr(await rig.compiler.latest())
 
     run(case())
+
+
+def test_who_has_no_password_any_longer_is_ended_whatever_the_driver_was_able_to(rig: Rig) -> None:
+    async def case() -> None:
+        password = "---\ntype: vpnUsers\nname: bob\nproperties: {vpnServerConfiguration: users, password: a-password}\n"
+        await applied(rig, password)
+        charon = rig.machine.strongswan
+        server, _ = (obj for obj in charon.objects.values() if isinstance(obj, IkeServer) and obj.eap == "mschapv2")
+        names = ("BOB", "EXAMPLE\\bob", "carol", "*")
+        charon.ike = [replace(sa(number, server), eap_identity=name) for number, name in enumerate(names)]
+        await rig.settle()
+        assert set(charon.terminated) == {2, 3}
+
+    run(case())

@@ -10,7 +10,7 @@ from hubgw.names import Secret
 from hubgw.pki.reading import Credentials
 from hubgw.plan.bgp import StaticRoute
 from hubgw.plan.ipsec import IkePool, IkeServer
-from hubgw.plan.kernel import Element, OnLink, Route
+from hubgw.plan.kernel import Address, Element, OnLink, Route
 from hubgw.plan.types import Plan
 from tests.certificates import make
 from tests.unit.compile.worlds import document, inventory_of
@@ -116,3 +116,11 @@ def test_bgp_announces_what_this_machine_serves_as_what_a_branch_has() -> None:
     gateway = both.users[0].gateway
     assert StaticRoute(IPv4Network("10.99.0.0/24"), gateway) in both.route_tables[0].statics
     assert StaticRoute(IPv4Network("10.99.0.128/25"), gateway) in one.route_tables[0].statics
+
+
+def test_a_hub_of_users_alone_has_addresses_that_its_icmp_errors_come_from() -> None:
+    objects = _plan(instances=(1,)).objects
+    assert [str(obj.address) for obj in objects if isinstance(obj, Address) and obj.interface == "hgv1"] == [
+        "10.100.0.13/32"
+    ]
+    assert Element("hub_addresses", ("hgv1", "10.100.0.13")) in objects
