@@ -7,7 +7,7 @@ from typing import Final
 from hubgw.pki.pkcs12 import pkcs12
 from hubgw.profiles.certificates import base64_of, der
 from hubgw.profiles.identity import identity
-from hubgw.profiles.strongswan import check_user
+from hubgw.profiles.strongswan import check_user, own_name
 from hubgw.profiles.suite import proposals
 from hubgw.profiles.types import Authentication, Profile, Rendered
 from hubgw.resources.problem import Finding
@@ -49,9 +49,10 @@ def _local(profile: Profile) -> dict[str, str]:
     credentials = profile.credentials
     if not profile.by_certificate:
         return {"eap_id": profile.user}
+    called = {"id": name} if (name := own_name(profile)) else {}
     if not credentials or not credentials.key or not profile.password:
         # The app asks which certificate of the device's own it is to be.
-        return {}
+        return called
     container = pkcs12(
         credentials.certificate,
         credentials.key,
@@ -60,7 +61,7 @@ def _local(profile: Profile) -> dict[str, str]:
         password=profile.password,
         form="legacy",
     )
-    return {"p12": base64_of(container)}
+    return {**called, "p12": base64_of(container)}
 
 
 def _split(profile: Profile) -> dict[str, object]:

@@ -9,8 +9,7 @@ from collections.abc import Iterator
 
 from hubgw.pki.pkcs12 import encrypted_key
 from hubgw.profiles.archive import Member, tarred
-from hubgw.profiles.certificates import alternative_names
-from hubgw.profiles.strongswan import AUTH, check_user, quoted, section
+from hubgw.profiles.strongswan import AUTH, check_user, own_name, quoted, section
 from hubgw.profiles.suite import proposals
 from hubgw.profiles.templates import fill
 from hubgw.profiles.types import Profile, Rendered
@@ -30,10 +29,6 @@ def render(profile: Profile) -> Rendered:
     name, credentials = section(profile), profile.credentials
     authorities = {f"{name}-{index}.pem": one for index, one in enumerate(profile.authorities)}
     chosen = proposals(profile.suite)
-    # Groups of users by the domain of their names know nobody who names himself as his certificate's subject.
-    named = not profile.by_certificate or bool(
-        credentials and profile.user in alternative_names(credentials.certificate)
-    )
     text = fill(
         f"{_FOLDER}/template.j2",
         quoted,
@@ -44,7 +39,7 @@ def render(profile: Profile) -> Rendered:
         auth=AUTH[profile.authentication],
         certificate=f"{name}.pem" if profile.by_certificate else "",
         user=profile.user,
-        named=named,
+        own_name=own_name(profile),
         authorities=", ".join(authorities),
         routes=", ".join(map(str, profile.routes)),
     )

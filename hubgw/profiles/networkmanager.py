@@ -6,7 +6,7 @@ from typing import Final
 from hubgw.pki.pkcs12 import encrypted_key
 from hubgw.profiles.archive import Member, tarred
 from hubgw.profiles.identity import identity
-from hubgw.profiles.strongswan import check_user
+from hubgw.profiles.strongswan import check_user, own_name
 from hubgw.profiles.suite import proposals
 from hubgw.profiles.templates import fill
 from hubgw.profiles.types import Authentication, Profile, Rendered
@@ -56,6 +56,7 @@ def render(profile: Profile) -> Rendered:
         certificate=f"/{folder}/certificate.pem" if profile.by_certificate else "",
         key=f"/{folder}/key.pem",
         user=profile.user,
+        own_name=own_name(profile),
         asks=asks,
         ike=chosen.ike,
         esp=chosen.esp,

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+from hubgw.profiles.certificates import alternative_names
 from hubgw.profiles.templates import Word
 from hubgw.profiles.types import Authentication, Profile
 from hubgw.resources.problem import Finding, shown
@@ -25,6 +26,15 @@ def check_user(profile: Profile) -> Iterator[Finding]:
     if not profile.by_certificate and _NO_NAME.fullmatch(profile.user):
         hint = "no '=' or ':' in it, no '%', '@', '{' or '*' before it, and no number alone"
         yield Finding(("user",), "strongSwan takes this for something else than a name", shown(profile.user), hint)
+
+
+def own_name(profile: Profile) -> str:
+    """Returns what the client calls itself in IKE; empty where that is its certificate's subject. Groups by the domain
+    of users' names know nobody by a subject, so it is the user's name where the certificate has it."""
+    credentials = profile.credentials
+    if not profile.by_certificate:
+        return profile.user
+    return profile.user if credentials and profile.user in alternative_names(credentials.certificate) else ""
 
 
 def quoted(value: str) -> str:

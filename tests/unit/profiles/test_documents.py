@@ -53,7 +53,9 @@ def test_android_with_a_password_or_with_a_key_of_its_own(profile: Profile, alic
     assert said["type"] == "ikev2-eap" and said["local"] == {"eap_id": HOSTILE}
     assert _android(replace(profile, authentication="EapMsChapV2"))["type"] == "ikev2-eap"
     said = _android(replace(profile, authentication="EapTls", credentials=UserCredentials(alice.pem, None)))
-    assert said["type"] == "ikev2-eap-tls" and said["local"] == {}
+    assert said["type"] == "ikev2-eap-tls" and said["local"] == {"id": USER}
+    said = _android(replace(profile, user="another", credentials=UserCredentials(alice.pem, None)))
+    assert said["local"] == {}, "no name of the certificate's"
 
 
 def test_android_lets_no_ipv6_past_a_full_tunnel(profile: Profile) -> None:

@@ -207,6 +207,7 @@ def test_networkmanager_says_the_profile(profile: Profile, root: Pair, alice: Pa
         "cert-source": "file",
         "usercert": f"{folder}/certificate.pem",
         "userkey": f"{folder}/key.pem",
+        "local-identity": USER,
         "virtual": "yes",
         "encap": "no",
         "ipcomp": "no",
