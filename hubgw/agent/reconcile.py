@@ -24,6 +24,7 @@ from hubgw.drivers.netlink.driver import NetlinkDriver
 from hubgw.drivers.netlink.xfrm import KernelSa
 from hubgw.drivers.nftables.driver import NftablesDriver
 from hubgw.drivers.strongswan.driver import StrongswanDriver
+from hubgw.names import interface_of
 from hubgw.plan.activate import activate
 from hubgw.plan.bgp import Nlri
 from hubgw.plan.diff import diff, driver_of, runs, target
@@ -77,6 +78,7 @@ class State:
     whole: bool = False  # the last pass left nothing to do
     admitted: Set[Admitted] = frozenset()  # what learned routes admitted beside those, when `wanted` was made
     unfinished: bool = False  # what was followed since left something to do
+    revoked: set[int] = field(default_factory=set)  # unique ids of users' IKE SAs that end for it, until that is told
     passes: int = 0
     writes: int = 0
 
@@ -276,8 +278,10 @@ class Reconciler:
 
     async def _end_revoked(self, desired: Desired, sas: Sas) -> None:
         """Ends what was established by a certificate that is revoked, or may have been."""
-        strongswan = self._drivers.strongswan
+        strongswan, users = self._drivers.strongswan, {one.name for one in desired.plan.users}
         for sa in revoked_sas(desired, sas, strongswan.fresh, strongswan.made_by):
+            if interface_of(sa.connection) in users:
+                self.state.revoked.add(sa.uniqueid)
             try:
                 refusal = await strongswan.terminate(sa.uniqueid)
             except DriverError as error:

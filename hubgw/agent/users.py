@@ -39,6 +39,7 @@ _NOT_REFUSED: Final = frozenset({Why.NO_ANSWER, Why.OTHER_AUTHORITY})
 
 _SILENT: Final = "the client is silent (dead peer detection)"
 _CHARON: Final = "charon has ended"
+_REVOKED: Final = "the certificate is revoked, or may be"
 _UNTOLD: Final = "charon did not say why"
 
 K = TypeVar("K", bound=Hashable)
@@ -166,7 +167,9 @@ class Users:
         for number, (session, at) in list(self._leaving.items()):
             if number in self._reasons or now >= at:
                 del self._leaving[number]
-                self._tell_end(session, self._reasons.pop(number, _UNTOLD))
+                reason, revoked = self._reasons.pop(number, _UNTOLD), self._reconciler.state.revoked
+                self._tell_end(session, _REVOKED if number in revoked else reason)
+                revoked.discard(number)
         self.refusals.round()
         await self.pools.round()
 

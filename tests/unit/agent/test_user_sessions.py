@@ -196,6 +196,21 @@ def test_a_logout_has_its_reason_and_is_told_once(tmp_path: Path, said: list[End
     run(case())
 
 
+def test_who_is_revoked_is_told_to_be_so_whatever_charon_says(tmp_path: Path) -> None:
+    async def case() -> None:
+        rig = await with_users(tmp_path)
+        await listed(rig, sa(1))
+        rig.reconciler.state.revoked.add(1)
+        rig.users.take(Ended(1, Ending.HUB))
+        rig.users.take(Went(1))
+        await later(rig)
+        (told,) = rig.events("user.logout")
+        assert told.endswith("reason='the certificate is revoked, or may be'")
+        assert rig.reconciler.state.revoked == set()
+
+    run(case())
+
+
 def test_who_signs_on_again_takes_the_place_of_the_session_before(tmp_path: Path) -> None:
     async def case() -> None:
         rig = await with_users(tmp_path)
