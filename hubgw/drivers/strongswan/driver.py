@@ -6,34 +6,31 @@ from collections.abc import AsyncIterator, Container, Iterable, Mapping, Sequenc
 from pathlib import Path
 
 from hubgw.drivers.strongswan import codec, logins, radius
-from hubgw.drivers.strongswan.client import Client, Request, Session, connect, listen
+from hubgw.drivers.strongswan.client import Client, Session, connect, listen
 from hubgw.drivers.strongswan.codec import IkeSa
 from hubgw.drivers.strongswan.faults import Ended, Fault, Faults
 from hubgw.drivers.strongswan.held import Held
 from hubgw.drivers.strongswan.inbox import Missed
 from hubgw.drivers.strongswan.ledger import Fresh, Ledger
 from hubgw.drivers.strongswan.peers import Peers
+from hubgw.drivers.strongswan.requests import LATER, requests_of, unload
 from hubgw.drivers.strongswan.users import (
     Leases,
     Users,
     behind,
-    encode_pool,
     encode_server,
-    encode_user,
     leases,
-    other_proof,
     pool_names,
     strangers,
 )
 from hubgw.names import USER_PREFIX, Secret, interface_of
 from hubgw.pki.reading import Certificate
 from hubgw.plan.diff import target
-from hubgw.plan.ipsec import IkeCertificate, IkeConnection, IkeKey, IkePool, IkeRadius, IkeSecret, IkeServer, IkeUser
+from hubgw.plan.ipsec import IkeCertificate, IkeConnection, IkeKey, IkeRadius, IkeSecret, IkeServer, IkeUser
 from hubgw.plan.types import Create, Delete, Object, Op, OpError, Update
 
 _EVENTS = ["ike-updown", "child-updown", "ike-rekey", "child-rekey"]
 _RETRY = 0.2  # seconds between attempts to reach a charon that is not there
-_LATER = "-1"  # a timeout of VICI: do not wait
 
 
 class StrongswanDriver:
@@ -120,7 +117,7 @@ class StrongswanDriver:
 
         Returns why charon would not, or an empty string.
         """
-        order = {"ike": name, "timeout": _LATER}
+        order = {"ike": name, "timeout": LATER}
         orders = [("initiate", order | {"child": child}) for child in children] or [("initiate", order)]
         refusals = await self._commands.call(lambda session: session.refusals(orders))
         return next(filter(None, refusals), "")
@@ -134,7 +131,7 @@ class StrongswanDriver:
         return await self._terminate("child-id", child_sa)
 
     async def _terminate(self, by: str, number: int) -> str:
-        order = {by: str(number), "force": "yes", "timeout": _LATER}
+        order = {by: str(number), "force": "yes", "timeout": LATER}
         return await self._commands.call(lambda session: session.refusals([("terminate", order)])[0])
 
     @property
@@ -253,14 +250,14 @@ class StrongswanDriver:
                 self._ledger.put_fresh(new.digest, Fresh(time.time(), serials))
         self._ledger.save()
         methods = codec.key_exchanges(session.get_algorithms()) if loads else frozenset()
-        requests = [_requests(op, certificates, methods) for op in ops]
+        requests = [requests_of(op, certificates, methods) for op in ops]
         asked = [one for one in self._users.values() if isinstance(one, IkeRadius)]
         of_radius = [op for op in ops if isinstance(target(op), IkeRadius)]
         unwritten = radius.write(self._radius, asked) if of_radius else ""
         last = [
             request
             for server in behind(ops, self._users.values())
-            for request in (_unload(server.name), ("load-conn", encode_server(server, certificates, methods)))
+            for request in (unload(server.name), ("load-conn", encode_server(server, certificates, methods)))
         ]
         answers = iter(session.refusals([*(request for of_op in requests for request in of_op), *last]))
         errors = []
@@ -295,7 +292,7 @@ class StrongswanDriver:
         servers = (obj for obj in self._ledger.users.values() if isinstance(obj, IkeServer))
         by_password = {server.name for server in servers if server.eap == "mschapv2"}
         gone = list(strangers(session.list_sas(), by_password, known))
-        session.refusals([("terminate", {"ike-id": one, "force": "yes", "timeout": _LATER}) for one in gone])
+        session.refusals([("terminate", {"ike-id": one, "force": "yes", "timeout": LATER}) for one in gone])
 
     def _clear(self, session: Session, gone: Set[object]) -> None:
         """Rids charon of certificates, which it unloads in no other way than with all keys and secrets; what is wanted
@@ -310,7 +307,7 @@ class StrongswanDriver:
         shared = session.get_shared()
         others = codec.private_keys(session.get_keys()) - keys or codec.foreign_secrets(shared)
         if not others:
-            again = [request for obj in self._credentials for request in _requests(Create(obj), {}, frozenset())]
+            again = [request for obj in self._credentials for request in requests_of(Create(obj), {}, frozenset())]
             session.refusals([("clear-creds", {}), *again])
             self._peers.forget(time.time())
 
@@ -348,57 +345,3 @@ def _seen_secret(id_: str) -> Object:
 
 def _seen(kind: str, id_: str) -> Object:
     return IkeKey(id_, Secret("")) if kind == "key" else IkeCertificate(id_, "", b"", kind == "revocation list")
-
-
-def _requests(op: Op, certificates: codec.Certificates, methods: Set[str]) -> list[Request]:
-    """Returns what an operation asks of charon; of what changes its ends, or goes, the SAs go too."""
-    match op:
-        case Create(IkeKey() as new):
-            return [("load-key", codec.encode_key(new))]
-        case Create(IkeCertificate() as new):
-            # What a list is about is remembered as it was before.
-            flush = [("flush-certs", {"type": "X509_CRL"})] if new.revokes else []
-            return [("load-cert", codec.encode_certificate(new)), *flush]
-        case Delete(IkeKey(id_)):
-            return [("unload-key", {"id": id_})]
-        case Delete(IkeCertificate()):
-            return []
-        case Create(IkeSecret() as new) | Update(_, IkeSecret() as new):
-            return [("load-shared", codec.encode_secret(new))]
-        case Create(IkeConnection() as new):
-            return [("load-conn", codec.encode_connection(new, certificates, methods))]
-        case Update(IkeConnection() as old, IkeConnection() as new):
-            ends = [_end(new.name)] if codec.other_ends(old, new) else _end_children(old, new)
-            return [("load-conn", codec.encode_connection(new, certificates, methods)), *ends]
-        case Create(IkePool() as pool) | Update(_, IkePool() as pool):
-            return [("load-pool", encode_pool(pool))]
-        case Delete(IkePool(name)):
-            return [("unload-pool", {"name": name})]
-        case Create(IkeRadius()) | Update(_, IkeRadius()) | Delete(IkeRadius()):
-            return [("reload-settings", {})]
-        case Create(IkeServer() as server):
-            return [("load-conn", encode_server(server, certificates, methods))]
-        case Update(IkeServer() as old_server, IkeServer() as server):
-            ends = [_end(server.name)] if other_proof(old_server, server) else []
-            return [("load-conn", encode_server(server, certificates, methods)), *ends]
-        case Create(IkeUser() as user):
-            return [("load-shared", encode_user(user))]
-        case Delete(IkeConnection(name) | IkeServer(name)):
-            return [_unload(name), _end(name)]
-        case Delete(IkeSecret(id_) | IkeUser(id_)):
-            return [("unload-shared", {"id": id_})]
-        case _:
-            raise TypeError(f"strongswan: {op} is not charon's to carry out")
-
-
-def _end_children(old: IkeConnection, new: IkeConnection) -> list[Request]:
-    order = {"ike": new.name, "force": "yes", "timeout": _LATER}
-    return [("terminate", order | {"child": name}) for name in codec.children_gone(old, new)]
-
-
-def _unload(name: str) -> Request:
-    return "unload-conn", {"name": name}
-
-
-def _end(name: str) -> Request:
-    return "terminate", {"ike": name, "force": "yes", "timeout": _LATER}
