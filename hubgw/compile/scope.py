@@ -1,7 +1,7 @@
 """Resources and node -> the part of them that this machine hosts, with references followed once."""
 
 from dataclasses import dataclass
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, ip_network
 from typing import TypeVar
 
 from hubgw.compile.draft import Numbers
@@ -12,6 +12,7 @@ from hubgw.resources.hub import VirtualHub
 from hubgw.resources.inventory import Inventory
 from hubgw.resources.node import GatewayInstance, Node, UserGatewayInstance, VirtualNetworkAttachment
 from hubgw.resources.p2s_gateway import P2sVpnGateway
+from hubgw.resources.settings import StaticAddress
 from hubgw.resources.site import VpnSite
 from hubgw.resources.vnet import HubVirtualNetworkConnection, VirtualNetwork
 from hubgw.resources.vpn_server import VpnServerConfiguration
@@ -41,14 +42,15 @@ class HostedUsers:
     server: VpnServerConfiguration
     instances: tuple[UserGatewayInstance, ...]
     passwords: tuple[VpnUser, ...] = ()
+    static: tuple[StaticAddress, ...] = ()
 
     @property
     def prefixes(self) -> tuple[Prefix, ...]:
-        """The pools, whole."""
-        return tuple(
-            prefix
-            for one in self.gateway.properties.connection_configurations
-            for prefix in one.properties.vpn_client_address_pool.address_prefixes
+        """The pools, whole, and the addresses of users who have their own."""
+        pools = (one.properties.vpn_client_address_pool for one in self.gateway.properties.connection_configurations)
+        return (
+            *(prefix for pool in pools for prefix in pool.address_prefixes),
+            *(ip_network(address) for one in self.static for address in one.addresses),
         )
 
     @property
@@ -154,4 +156,7 @@ def _hosted_users(inventory: Inventory, node: Node, hub: VirtualHub) -> HostedUs
     every = (one for one in node.properties.user_gateway_instances if one.user_gateway.key == gateway.key)
     instances = tuple(sorted(every, key=lambda instance: instance.instance))
     server = of_type(inventory, VpnServerConfiguration, gateway.properties.vpn_server_configuration.key)
-    return HostedUsers(gateway, server, instances, inventory.users_of(server.key)) if instances else None
+    if not instances:
+        return None
+    static = inventory.static_addresses(gateway.key)
+    return HostedUsers(gateway, server, instances, inventory.users_of(server.key), static)

@@ -12,7 +12,7 @@ from hubgw.compile.draft import Draft
 from hubgw.compile.mtu import tunnel_mtu
 from hubgw.compile.scope import HostedHub, HostedUsers, Scope
 from hubgw.compile.suites import suites_of_users
-from hubgw.compile.ways import ways
+from hubgw.compile.ways import Way, ways
 from hubgw.names import USER_PREFIX
 from hubgw.plan.ipsec import IkeCertificate, IkePool, IkeRadius, IkeServer, IkeUser
 from hubgw.plan.kernel import Element, OnLink, Route, Tunnel
@@ -104,10 +104,9 @@ def _compile_instance(
     if not users.everything:
         draft.add(Element("no_default", (name,)), *owners)
     dns_servers = tuple(str(one) for one in gateway.properties.custom_dns_servers)
-    for configuration in gateway.properties.connection_configurations:
-        for prefix in _part(configuration, instance.instance):
-            draft.add(IkePool(_pool(name, prefix), str(prefix), dns_servers), *owners)
-            draft.add(Route(hosted.table, prefix, OnLink(name)), *owners)
+    for prefix in _parts(users, instance.instance):
+        draft.add(IkePool(_pool(name, prefix), str(prefix), dns_servers), *owners)
+        draft.add(Route(hosted.table, prefix, OnLink(name)), *owners)
     for way in every:
         by_certificate = way.eap in {"", "tls"}
         server_of_users = IkeServer(
@@ -118,7 +117,7 @@ def _compile_instance(
             certificate=terms.certificate,
             authorities=terms.authorities if by_certificate else (),
             is_strict=terms.is_strict and by_certificate,
-            pools=tuple(_pool(name, prefix) for prefix in _part(way.configuration, instance.instance)),
+            pools=tuple(_pool(name, prefix) for prefix in _given(way, instance.instance)),
             reached=_reached(scope, hosted, users, way.configuration),
             proposals=chosen.ike,
             esp_proposals=chosen.esp,
@@ -158,15 +157,25 @@ def _part(configuration: ConnectionConfiguration, instance: int) -> list[IPv4Net
     return [list(IPv4Network(str(prefix)).subnets())[INSTANCES.index(instance)] for prefix in prefixes]
 
 
+def _parts(users: HostedUsers, instance: int) -> list[IPv4Network]:
+    """Returns all that an instance gives to somebody."""
+    pools = [prefix for one in users.gateway.properties.connection_configurations for prefix in _part(one, instance)]
+    return [*pools, *(IPv4Network(str(one.addresses[INSTANCES.index(instance)])) for one in users.static)]
+
+
+def _given(way: Way, instance: int) -> list[IPv4Network]:
+    """Returns what an instance gives to who takes a way."""
+    if way.addresses:
+        return [IPv4Network(way.addresses[INSTANCES.index(instance)])]
+    return _part(way.configuration, instance)
+
+
 def hosted_pools(hosted: HostedHub) -> list[IPv4Network]:
     """Returns the prefixes of the users that this machine serves; both halves of a pool are one."""
     users = hosted.users
     if users is None:
         return []
-    configurations = users.gateway.properties.connection_configurations
-    return _merged(
-        prefix for instance in users.instances for one in configurations for prefix in _part(one, instance.instance)
-    )
+    return _merged(prefix for instance in users.instances for prefix in _parts(users, instance.instance))
 
 
 def _reached(

@@ -16,7 +16,7 @@ MSCHAPV2 = "mschapv2"
 class Way:
     """One way in. `suffix` is what the name of its connection ends in; `eap` is a method, or empty for public keys;
     `identity` is what who takes it may call himself, `groups` those of RADIUS, one of which he is in, if any; `group`
-    is the name of the policy group."""
+    is the name of the policy group. Who has `addresses` of his own, one at each instance, is given no other."""
 
     suffix: str
     eap: str
@@ -24,6 +24,7 @@ class Way:
     configuration: ConnectionConfiguration
     groups: tuple[str, ...] = ()
     group: str = ""
+    addresses: tuple[str, ...] = ()
 
 
 def ways(users: HostedUsers) -> Iterator[Way]:
@@ -40,6 +41,10 @@ def ways(users: HostedUsers) -> Iterator[Way]:
                 yield Way(_suffix(member.identity), "", member.identity, configuration, group=of)
         if default:
             yield Way("", "", ANYBODY, default, group=group)
+        for one in users.static:
+            own = default or users.gateway.properties.connection_configurations[0]
+            addresses = tuple(map(str, one.addresses))
+            yield Way(_suffix(one.identity), "", one.identity, own, group=group, addresses=addresses)
     if "Radius" in types:
         # Before that without a group: charon takes the first that fits.
         for of, member, configuration in _members(users):

@@ -7,7 +7,7 @@ announce a supernet of either (the longer prefix wins), and two sites the same p
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from hubgw.resources.base import Resource
 from hubgw.resources.hub import VirtualHub
@@ -49,7 +49,7 @@ def check_prefixes(report: Report) -> None:
         wans[wan_key].extend(_spaces(vnet, vnet.properties.address_space.address_prefixes))
     for gateway in report.inventory.user_gateways:
         if ends_at := report.of(VirtualHub, gateway.properties.virtual_hub):
-            wans[ends_at.properties.virtual_wan.key].extend(_pools(gateway))
+            wans[ends_at.properties.virtual_wan.key].extend((*_pools(gateway), *_static_addresses(report, gateway)))
     for wan_key in sorted(wans):
         _sweep(report, wans[wan_key])
 
@@ -73,6 +73,14 @@ def _pools(gateway: P2sVpnGateway) -> Iterator[_Entry]:
         path = ("properties", "p2SConnectionConfigurations", index, "properties", "vpnClientAddressPool")
         for position, prefix in enumerate(one.properties.vpn_client_address_pool.address_prefixes):
             yield _Entry(prefix, gateway, (*path, "addressPrefixes", position))
+
+
+def _static_addresses(report: Report, gateway: P2sVpnGateway) -> Iterator[_Entry]:
+    if settings := report.inventory.settings_by_resource.get(gateway.key):
+        for index, one in enumerate(settings.properties.static_addresses or ()):
+            for position, address in enumerate(one.addresses):
+                path = ("properties", "staticAddresses", index, "addresses", position)
+                yield _Entry(ip_network(address), settings, path)
 
 
 def connected_vnets(report: Report) -> Iterator[tuple[VirtualNetwork, str]]:

@@ -16,6 +16,7 @@ def check_users(report: Report) -> None:
         report.add(gateway, ("properties", "virtualHub"), message, shown(gateway.properties.virtual_hub.name))
     for gateway in report.inventory.user_gateways:
         _check_pools(report, gateway)
+        _check_static_addresses(report, gateway)
     for server in report.inventory.servers:
         _check_roots(report, server)
 
@@ -27,6 +28,20 @@ def _check_pools(report: Report, gateway: P2sVpnGateway) -> None:
                 path = ("properties", "p2SConnectionConfigurations", index, "properties", "vpnClientAddressPool")
                 message = f"each of the gateway's two instances has half of a pool, and it is longer than /{_LONGEST}"
                 report.add(gateway, (*path, "addressPrefixes", position), message, shown(prefix))
+
+
+def _check_static_addresses(report: Report, gateway: P2sVpnGateway) -> None:
+    settings = report.inventory.settings_by_resource.get(gateway.key)
+    if settings is None or not settings.properties.static_addresses:
+        return
+    path = ("properties", "staticAddresses")
+    server = report.of(VpnServerConfiguration, gateway.properties.vpn_server_configuration)
+    if server and not server.properties.by_certificate:
+        message = "are of users with certificates, and the gateway takes none"
+        report.add(settings, path, message, hint="add Certificate to vpnAuthenticationTypes")
+    every = [(index, one.identity) for index, one in enumerate(settings.properties.static_addresses)]
+    for (index, identity), _ in seconds(every, lambda it: it[1].casefold()):
+        report.add(settings, (*path, index, "identity"), "has addresses already", shown(identity))
 
 
 def _check_roots(report: Report, server: VpnServerConfiguration) -> None:

@@ -329,6 +329,7 @@ PROPERTIES: Final[Mapping[str, Mapping[str, Rule]]] = {
         "maximumPrefixes": DONE,
         "concurrentSessions": DONE,
         "customRoutes": DONE,
+        "staticAddresses": Group({"identity": DONE, "addresses": DONE}),
         "provisioningState": READ_ONLY,
     },
 }

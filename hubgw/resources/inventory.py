@@ -12,7 +12,7 @@ from hubgw.resources.ids import LINK_SEGMENT
 from hubgw.resources.nat import NatRule
 from hubgw.resources.node import Node
 from hubgw.resources.p2s_gateway import P2sVpnGateway
-from hubgw.resources.settings import ConcurrentSessions, Settings, SettingsProperties
+from hubgw.resources.settings import ConcurrentSessions, Settings, SettingsProperties, StaticAddress
 from hubgw.resources.site import Link, VpnSite
 from hubgw.resources.vnet import HubVirtualNetworkConnection, VirtualNetwork
 from hubgw.resources.vpn_server import VpnServerConfiguration
@@ -116,6 +116,11 @@ class Inventory:
         """Returns what users' clients of a gateway route into the tunnel beside what hubgw knows."""
         settings = self.settings_by_resource.get(gateway_key)
         return (settings and settings.properties.custom_routes) or ()
+
+    def static_addresses(self, gateway_key: str) -> tuple[StaticAddress, ...]:
+        """Returns the users of a gateway who have addresses of their own."""
+        settings = self.settings_by_resource.get(gateway_key)
+        return (settings and settings.properties.static_addresses) or ()
 
     def _said(self, link_key: str, field: str) -> list[SettingsProperties]:
         """Returns what settings say of a link, if one has the field: the link's own, or else those of its site."""

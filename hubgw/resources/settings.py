@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, Field
 
 from hubgw.names import IDENTITY, LABEL
-from hubgw.resources.base import ExtendedRef, Lenient, Model, Prefix, Resource, fault
+from hubgw.resources.base import Address, ExtendedRef, Lenient, Model, Prefix, Resource, fault
 from hubgw.resources.certificates import Authorities, Chain, PrivateKey, RevocationLists, distinguished
 from hubgw.resources.peering import BgpPassword
 
@@ -43,7 +43,15 @@ def _gateway_fqdn(text: str) -> str:
     return text
 
 
-OF_USERS: Final = ("gatewayFqdn", "concurrentSessions", "customRoutes")
+class StaticAddress(Model):
+    """A user's own address: `identity` is exactly what the client calls itself, which its certificate has to name; of
+    the `addresses` one is for each instance of the gateway, 0 and 1."""
+
+    identity: Annotated[str, AfterValidator(_identity)]
+    addresses: Annotated[tuple[Address, ...], Lenient, Field(min_length=2, max_length=2)]
+
+
+OF_USERS: Final = ("gatewayFqdn", "concurrentSessions", "customRoutes", "staticAddresses")
 """What only a p2sVpnGateway has."""
 
 MOST_CUSTOM_ROUTES: Final = 100
@@ -60,7 +68,8 @@ class SettingsProperties(Model):
     SHA-1, 3DES and DH groups of 1024 bits; `mobike` (RFC 4555) lets the branch move its SAs to another address.
     `bgp_hold_time` is in seconds. `concurrent_sessions` is what becomes of a p2sVpnGateway's user on a second device:
     both stay, or the newest replaces the other; `custom_routes` are what its clients route into the tunnel beside what
-    hubgw knows, as where BGP tells the prefixes of branches."""
+    hubgw knows, as where BGP tells the prefixes of branches; `static_addresses` are of users with certificates, outside
+    of every pool."""
 
     resource: ExtendedRef
     remote_identity: Annotated[str, AfterValidator(_identity)] | None = None
@@ -80,6 +89,7 @@ class SettingsProperties(Model):
     maximum_prefixes: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
     concurrent_sessions: ConcurrentSessions | None = None
     custom_routes: Annotated[tuple[Prefix, ...], Lenient, Field(max_length=MOST_CUSTOM_ROUTES)] | None = None
+    static_addresses: Annotated[tuple[StaticAddress, ...], Lenient] | None = None
 
 
 class Settings(Resource):

@@ -56,6 +56,27 @@ def test_each_instance_has_its_own_half_of_the_pool(lab: Lab, clients: list[Clie
         assert 0 < first < 127 and 128 < second < 255
 
 
+def test_a_user_has_an_address_of_his_own_at_each_instance(lab: Lab, clients: list[Client]) -> None:
+    root, vnet1 = root_of_users(), lab.vnets["vnet1"]
+    own = "{identity: alice@example.com, addresses: [10.99.9.1, 10.99.9.2]}"
+    settings = f"type: settings\nname: p1\nproperties: {{resource: p2sVpnGateways/p1, staticAddresses: [{own}]}}"
+    with gateway_of_users(lab, server(root)):
+        lab.hub.apply_text(settings)
+        try:
+            authority, alice = lab.hub.run("user", "ca").stdout, user(root, "alice")
+            for instance, one in enumerate(clients):
+                assert one.login(authority, alice, instance=instance, identity="alice@example.com")
+                assert one.virtual == f"10.99.9.{instance + 1}"
+                assert pings(vnet1, "10.50.0.4", one.virtual) and pings(one.node, one.virtual, "10.50.0.4")
+            # Who is somebody else is not given it, whatever he calls himself.
+            clients[0].logout()
+            assert not clients[0].login(authority, user(root, "bob"), identity="alice@example.com")
+            assert clients[0].login(authority, user(root, "bob"), identity="bob@example.com")
+            assert clients[0].virtual.startswith("10.99.0.")
+        finally:
+            lab.hub.run("delete", "settings/p1", "--yes")
+
+
 def test_a_user_of_hubgws_own_authority_is_in_until_revoked(lab: Lab, clients: list[Client], tmp_path: Path) -> None:
     hub, one = lab.hub, clients[0]
     with gateway_of_users(lab, OWN_AUTHORITY):

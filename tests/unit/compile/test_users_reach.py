@@ -25,7 +25,7 @@ def _plan(
     branch_to_branch: bool = True,
     everything: bool = False,
     instances: tuple[int, ...] = (0, 1),
-    routes: tuple[str, ...] = (),
+    **settings: Any,
 ) -> Plan:
     data = "".join(line for line in _ROOT.pem.splitlines() if not line.startswith("---"))
     pool = {"vpnClientAddressPool": {"addressPrefixes": ["10.99.0.0/24"]}, "enableInternetSecurity": everything}
@@ -67,8 +67,8 @@ def _plan(
             virtualNetworks=[{"virtualNetwork": "vnet1", "interface": "eth1", "address": "10.50.0.1/24"}],
         ),
     ]
-    if routes:
-        documents.append(document("settings", "p1", resource="p2sVpnGateways/p1", customRoutes=list(routes)))
+    if settings:
+        documents.append(document("settings", "p1", resource="p2sVpnGateways/p1", **settings))
     inventory = inventory_of(documents)
     own = {inventory.user_gateways[0].key: _OWN}
     return compile_plan(inventory, inventory.nodes[0], numbered(owners(inventory), {}), "digest", b"key", own=own)
@@ -99,8 +99,21 @@ def test_clients_reach_virtual_networks_and_what_branches_may() -> None:
 
 
 def test_custom_routes_are_reached_too_and_adjacent_prefixes_are_one() -> None:
-    found = _servers(_plan(routes=("10.4.0.0/24", "10.50.1.0/24")))[0].reached
+    found = _servers(_plan(customRoutes=["10.4.0.0/24", "10.50.1.0/24"]))[0].reached
     assert {"10.4.0.0/24", "10.50.0.0/23"} < set(found) and "10.50.0.0/24" not in found
+
+
+def test_a_static_address_is_a_pool_of_one_for_who_is_exactly_that() -> None:
+    own = {"identity": "alice@example.com", "addresses": ["10.98.0.1", "10.98.0.129"]}
+    plan = _plan(staticAddresses=[own])
+    found = {one.remote_id: one for one in _servers(plan) if one.if_id == plan.users[1].if_id}
+    name = plan.users[1].name
+    assert found["alice@example.com"].pools == (f"{name}-10.98.0.129-32",)
+    assert found["%any"].pools == (f"{name}-10.99.0.128-25",), "nobody else is given it"
+    ways = {str(obj.prefix): obj.via for obj in plan.objects if isinstance(obj, Route)}
+    assert ways["10.98.0.129/32"] == OnLink(name)
+    assert StaticRoute(IPv4Network("10.98.0.129/32"), plan.users[0].gateway) in plan.route_tables[0].statics
+    assert {"10.98.0.1/32", "10.98.0.129/32"} < set(found["%any"].reached)
 
 
 def test_internet_security_sends_everything_into_the_tunnel_and_admits_a_default_route() -> None:
