@@ -109,7 +109,8 @@ class Reconciler:
             wanted, state.admitted = self._wanted(desired.plan, up), self.routing.admitted
             state.in_sync = state.in_sync or not state.unreachable
             ops = self._possible(diff(wanted, seen))
-            await self._collect(*left_of_users(desired.plan.users, sas))
+            if stay := await self._collect(*left_of_users(desired.plan.users, sas)):
+                self.state.unreachable["netlink"] = f"SAs of users whose charon is gone stay: {stay[0]}"
             errors = await self._carry_out(ops, up)
             await self._collect(*uncollected(desired.plan.tunnels, sas, desired.plan.users))
             await self._end_revoked(desired, sas)
@@ -265,16 +266,19 @@ class Reconciler:
                     self.state.unreachable[name] = str(error)
         return errors
 
-    async def _collect(self, doomed: Sequence[KernelSa], policies: Set[int]) -> None:
+    async def _collect(self, doomed: Sequence[KernelSa], policies: Set[int]) -> list[str]:
+        """Deletes SAs and policies; returns what the kernel refused, in its words."""
+        refused: list[str] = []
         try:
             if doomed:
-                refused = await self._drivers.netlink.delete_states(doomed)
+                refused += await self._drivers.netlink.delete_states(doomed)
                 spis = " ".join(f"{sa.spi:08x}" for sa in doomed)
                 self._journal.record("sa.collected", spis=spis, refused=len(refused))
             if policies:
-                await self._drivers.netlink.delete_policies(policies)
+                refused += await self._drivers.netlink.delete_policies(policies)
         except DriverError as error:
             self.state.unreachable["netlink"] = str(error)
+        return refused
 
     async def _end_revoked(self, desired: Desired, sas: Sas) -> None:
         """Ends what was established by a certificate that is revoked, or may have been."""

@@ -3,12 +3,16 @@
 import time
 from dataclasses import replace
 
+import pytest
+
 from hubgw.names import Secret
 from hubgw.pki.authority import issue, new_authority, new_key, request
 from hubgw.pki.reading import read_certificates
+from hubgw.plan.diff import diff
 from hubgw.plan.ipsec import IkeCertificate, IkeKey, IkePool, IkeRadius, IkeServer, IkeUser
 from hubgw.plan.types import Create, Delete, Object, Update
-from tests.contract.test_strongswan import Daemon, daemon, observed, reach, session
+from tests.contract.test_strongswan import Daemon, apply, daemon, observed, reach, session
+from tests.fakes.charon import FakeCharon
 
 __all__ = ["daemon"]
 
@@ -96,3 +100,27 @@ def test_a_group_of_radius_is_loaded_before_the_rest(daemon: Daemon) -> None:
     assert reach(daemon, [*start, rest, group]) == [Create(group)]
     names = [name for message in session(daemon.path).list_conns() for name in message]
     assert names.index(group.name) < names.index(rest.name)
+
+
+def test_what_a_lost_ledger_does_not_know_is_loaded_again(daemon: Daemon) -> None:
+    start = gateway()
+    reach(daemon, start)
+    ledger = daemon.path.with_name("ledger.json")
+    ledger.write_text(ledger.read_text().replace('"dpd_delay"', '"dpd_every"'))  # as another version wrote it
+    other = [replace(one, reached=("10.0.0.0/8",)) if isinstance(one, IkeServer) else one for one in start]
+    servers = [one for one in other if isinstance(one, IkeServer)]
+    assert sorted(map(str, reach(daemon, other))) == sorted(str(Create(one)) for one in servers)
+    assert reach(daemon, other) == []
+
+
+def test_a_pool_that_is_in_use_goes_later(daemon: Daemon) -> None:
+    if not isinstance(daemon, FakeCharon):
+        pytest.skip("nobody logs in here")
+    start = gateway()
+    reach(daemon, start)
+    rest: list[Object] = [one for one in start if not isinstance(one, IkePool | IkeServer)]
+    daemon.fail_next["unload-pool"] = f"pool '{POOL.name}' has 1 online leases, unable to unload"
+    assert apply(daemon, list(diff(rest, observed(daemon, rest))), rest) == []
+    assert observed(daemon, rest) == {*observed(daemon, rest), POOL}, "it is still there"
+    assert reach(daemon, rest) == [Delete(POOL)]
+    assert POOL.name not in daemon.pools

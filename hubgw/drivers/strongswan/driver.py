@@ -26,7 +26,7 @@ from hubgw.drivers.strongswan.users import (
 from hubgw.names import USER_PREFIX, Secret, interface_of
 from hubgw.pki.reading import Certificate
 from hubgw.plan.diff import target
-from hubgw.plan.ipsec import IkeCertificate, IkeConnection, IkeKey, IkeRadius, IkeSecret, IkeServer, IkeUser
+from hubgw.plan.ipsec import IkeCertificate, IkeConnection, IkeKey, IkePool, IkeRadius, IkeSecret, IkeServer, IkeUser
 from hubgw.plan.types import Create, Delete, Object, Op, OpError, Update
 
 _EVENTS = ["ike-updown", "child-updown", "ike-rekey", "child-rekey"]
@@ -189,7 +189,7 @@ class StrongswanDriver:
         known = self._ledger.of(codec.started(session.stats()))
         names = codec.connection_names(session.get_conns())
         users = self._observe_users(session, names)
-        names -= users.keys()
+        names -= users.keys() | self._users.keys()
         for name in known.keys() - names:
             self._ledger.drop(name)
         if names - known.keys():
@@ -202,7 +202,8 @@ class StrongswanDriver:
         return found
 
     def _observe_users(self, session: Session, names: Set[str]) -> dict[str, Users]:
-        """Returns what is there for users; of what a lost ledger does not know all is taken to be as wanted."""
+        """Returns what is there for users. What a lost ledger does not know is loaded again, which ends no SA; but a
+        pool's name has its prefix, and charon replaces none that somebody uses."""
         if not self._users and not self._ledger.users:
             return {}
         names |= pool_names(session.get_pools())
@@ -210,7 +211,8 @@ class StrongswanDriver:
         for name in self._ledger.users.keys() - names:
             self._ledger.drop_users(name)
         for name in names & self._users.keys() - self._ledger.users.keys():
-            self._ledger.put_users(self._users[name])
+            if isinstance(pool := self._users[name], IkePool):
+                self._ledger.put_users(pool)
         return dict(self._ledger.users)
 
     def _observe_credentials(self, session: Session) -> list[Object]:
@@ -265,6 +267,8 @@ class StrongswanDriver:
             # Only the first request of an op decides: what it unloads or ends may be gone already.
             refusal, *_ = [*(next(answers) for _ in of_op), ""]
             refusal = (unwritten if op in of_radius else "") or refusal
+            if isinstance(op, Delete) and isinstance(op.old, IkePool) and "online leases" in refusal:
+                continue  # those who have them are being ended; it goes in a later pass
             if isinstance(op, Delete):
                 self._ledger.drop(str(op.old.key[1]))
                 self._ledger.drop_credential(str(op.old.key[1]))
