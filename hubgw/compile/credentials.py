@@ -91,11 +91,7 @@ def user_needs(inventory: Inventory) -> UserNeeds:
         for gateway in inventory.user_gateways
         if gateway.key in addresses and given(inventory, gateway) is None
     }
-    believing = [
-        server.properties
-        for server in inventory.servers
-        if server.properties.by_certificate and not server.properties.vpn_client_root_certificates
-    ]
+    believing = [server.properties for server in inventory.servers if server.properties.by_own_authority]
     revoked = (one for properties in believing for one in properties.vpn_client_revoked_certificates)
     return UserNeeds(gateways, bool(believing), frozenset(one.thumbprint.lower() for one in revoked))
 

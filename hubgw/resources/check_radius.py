@@ -1,4 +1,4 @@
-"""RADIUS: servers where it is asked for and nowhere else, each with a secret, and one list of them a machine."""
+"""RADIUS: servers where it is asked for and nowhere else, and each with a secret."""
 
 from hubgw.resources.problem import Path, shown
 from hubgw.resources.report import Report, seconds
@@ -9,10 +9,9 @@ _TYPES: Path = ("properties", "vpnAuthenticationTypes")
 
 
 def check_radius(report: Report) -> None:
-    """What RADIUS needs of each vpnServerConfiguration, and what those of one machine must not differ in."""
+    """What RADIUS needs of each vpnServerConfiguration."""
     for server in report.inventory.servers:
         _check_server(report, server)
-    _check_machines(report)
 
 
 def _check_server(report: Report, server: VpnServerConfiguration) -> None:
@@ -40,20 +39,3 @@ def _check_server(report: Report, server: VpnServerConfiguration) -> None:
         message = "charon leads no client from one EAP method to another: it is RADIUS's or that of vpnUsers"
         hint = "delete the vpnUsers, or leave Radius out"
         report.add(users[0], ("properties", "vpnServerConfiguration"), message, shown(server.name), hint)
-
-
-def _check_machines(report: Report) -> None:
-    """charon asks the same servers about the users of all gateways."""
-    by_gateway = {one.key: one.properties.vpn_server_configuration.key for one in report.inventory.user_gateways}
-    for node in report.inventory.nodes:
-        first: VpnServerConfiguration | None = None
-        for index, instance in enumerate(node.properties.user_gateway_instances):
-            server = report.of(VpnServerConfiguration, by_gateway.get(instance.user_gateway.key, ""))
-            if server is None or not server.radius:
-                continue
-            first = first or server
-            if server.key != first.key:
-                path = ("properties", "userGatewayInstances", index, "p2sVpnGateway")
-                message = f"the machine asks the RADIUS servers of vpnServerConfiguration {first.name} about all users"
-                hint = "give both gateways one vpnServerConfiguration, or each a machine"
-                report.add(node, path, message, shown(instance.user_gateway.name), hint)

@@ -25,6 +25,7 @@ from hubgw.resources.check_settings import check_settings
 from hubgw.resources.check_sites import check_sites
 from hubgw.resources.check_topology import check_gateways, check_hubs, check_vnet_connections
 from hubgw.resources.check_user_certificates import check_user_certificates
+from hubgw.resources.check_user_machines import check_user_machines
 from hubgw.resources.check_users import check_users
 from hubgw.resources.check_vpn_users import check_vpn_users
 from hubgw.resources.inventory import Inventory
@@ -62,6 +63,7 @@ def validate(resources: Iterable[Resource], where: Where, now: float = 0.0) -> t
     check_users(report)
     check_vpn_users(report)
     check_radius(report)
+    check_user_machines(report)
     check_policy_groups(report)
     check_settings(report)
     check_certificates(report)

@@ -98,6 +98,11 @@ class VpnServerConfigurationProperties(Model):
         """Tells whether users may prove themselves by certificates."""
         return "Certificate" in self.vpn_authentication_types
 
+    @property
+    def by_own_authority(self) -> bool:
+        """Tells whether they are believed whose certificates hubgw's own authority issued, and nobody else."""
+        return self.by_certificate and not self.vpn_client_root_certificates
+
 
 class VpnServerConfiguration(Resource):
     __slots__ = ()
