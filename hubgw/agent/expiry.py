@@ -117,11 +117,13 @@ def _of_server(desired: Desired, server: VpnServerConfiguration, now: float) -> 
 
 
 def _of_users(issued: Sequence[IssuedToUser], issuer: str, now: float) -> Iterator[CertificateStatus]:
-    """Yields what users were issued: each is to have another before the last third of its life."""
+    """Yields what users were issued: each is to have another before the last third of its life. None replaces another:
+    every device of a user has its own."""
     for one, status in zip(issued, _of_issued("user", issued, issuer, now), strict=True):
-        is_due = status.state in {Validity.VALID, Validity.EXPIRES}
-        state = Validity.EXPIRES if now > one.renew_from else Validity.VALID
-        yield replace(status, state=state) if is_due else status
+        if one.revoked is None:
+            due = Validity.EXPIRES if now > one.renew_from else Validity.VALID
+            status = replace(status, state=Validity.EXPIRED if now > one.not_after else due)  # noqa: PLW2901
+        yield status
 
 
 def _of_issued(kind: str, issued: Sequence[Issued], issuer: str, now: float) -> Iterator[CertificateStatus]:

@@ -257,10 +257,10 @@ def test_certificates_of_users_are_told_a_third_of_their_life_ahead(rig: Rig) ->
             found = certificate_statuses(desired, rig.certificates, now + days * DAY)
             return [(one.name, one.state) for one in found if one.kind == "user"]
 
-        known = [("bob", Validity.REVOKED), (ALICE, Validity.REPLACED)]
-        assert states(59) == [*known, (ALICE, Validity.VALID)]
-        assert states(61) == [*known, (ALICE, Validity.EXPIRES)]
-        assert states(91) == [*known, (ALICE, Validity.EXPIRED)]
+        # Each device of a user has its own: none replaces another.
+        assert states(59) == [("bob", Validity.REVOKED), (ALICE, Validity.VALID), (ALICE, Validity.VALID)]
+        assert states(61) == [("bob", Validity.REVOKED), (ALICE, Validity.EXPIRES), (ALICE, Validity.EXPIRES)]
+        assert states(91) == [("bob", Validity.REVOKED), (ALICE, Validity.EXPIRED), (ALICE, Validity.EXPIRED)]
         found = certificate_statuses(desired, rig.certificates, now)
         (newest,) = (one for one in found if one.serial == old)
         authorities = {one.subject for one in found if (one.kind, one.name) == ("authority", "hubgw")}
