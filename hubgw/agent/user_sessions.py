@@ -52,11 +52,15 @@ class Session:
 def user_of(identity: str) -> str:
     """Returns how a user is called: by the common name of a subject, else as he calls himself.
 
+    charon escapes nothing: what looks like several may be one with others' names in it.
+
     >>> user_of("O=Example, CN=alice"), user_of("CN=Doe, John, O=Example"), user_of("alice@example.com")
     ('alice', 'Doe, John', 'alice@example.com')
+    >>> user_of("O=Example, CN=Doe, CN=alice")
+    'O=Example, CN=Doe, CN=alice'
     """
     names = _COMMON_NAME.findall(identity)
-    return str(names[-1] if names else identity)[:_LONGEST]
+    return str(names[0] if len(names) == 1 else identity)[:_LONGEST]
 
 
 def stands(sa: IkeSa) -> bool:
