@@ -24,6 +24,12 @@ def check_vpn_users(report: Report) -> None:
             )
 
 
+def _gateway_names(report: Report, user: VpnUser) -> set[str]:
+    server = user.properties.vpn_server_configuration.key
+    gateways = [one for one in report.inventory.user_gateways if one.properties.vpn_server_configuration.key == server]
+    return {(report.inventory.gateway_fqdn(one.key) or "").lower() for one in gateways}
+
+
 def _login(user: VpnUser) -> tuple[str, str]:
     return user.properties.vpn_server_configuration.key, user.user_name.lower()
 
@@ -31,6 +37,10 @@ def _login(user: VpnUser) -> tuple[str, str]:
 def _check_user(report: Report, user: VpnUser) -> None:
     if user.properties.user_name is None and (problem := user_name_problem(user.name)):
         report.add(user, ("name",), problem, shown(user.name), "give the user a userName")
+    if user.user_name.lower() in _gateway_names(report, user):
+        # charon looks for a password that either end owns.
+        message = "is what the gateway calls itself (gatewayFqdn), so that anybody could log in by this password"
+        report.add(user, ("properties", "userName"), message, shown(user.user_name), "give the user another name")
     if user.properties.password is None:
         hint = "a stored user keeps the one that it has, which is never shown"
         report.add(user, ("properties", "password"), "a new user needs one", hint=hint)
