@@ -83,9 +83,9 @@ def test_a_login_and_its_end_are_told_and_what_is_shown_is_the_kernels(
     lab: Lab, clients: list[Client], authority: str, root: Pair
 ) -> None:
     one = clients[0]
-    assert one.login(authority, user(root, "alice"))
-    about = f"user=alice identity='O=Example, CN=alice' address={one.virtual} client={one.address} instance=0"
-    assert _waited(lab, "user.login", "alice") == about
+    assert one.login(authority, user(root, "norma"))
+    about = f"user=norma identity='O=Example, CN=norma' address={one.virtual} client={one.address} instance=0"
+    assert _waited(lab, "user.login", "norma") == about
     assert pings(one.node, one.virtual, "10.50.0.4", count=5)
     hub = WAN1[0]
 
@@ -95,10 +95,10 @@ def test_a_login_and_its_end_are_told_and_what_is_shown_is_the_kernels(
 
     (shown,) = wait_for("what the kernel has counted is shown", as_counted)
     assert shown["bytesIn"] >= 5 * 84
-    assert (shown["user"], shown["addresses"], shown["instance"]) == ("alice", [one.virtual], 0)
+    assert (shown["user"], shown["addresses"], shown["instance"]) == ("norma", [one.virtual], 0)
     assert (shown["remoteAddress"], shown["remotePort"]) == (one.address, 4500)
     assert shown["cipher"] == "AES_GCM_16-256" and abs(time.time() - shown["since"]) < 60
-    assert "alice" in lab.hub.run("show", "sessions", one.virtual).stdout
+    assert "norma" in lab.hub.run("show", "sessions", one.virtual).stdout
     assert _metric(lab, "hubgw_p2s_connection_count") == 1
     assert _metric(lab, "hubgw_p2s_ingress_bytes_total") >= 5 * 84
     # Rekeys are no logins, and take nothing from what was counted.
@@ -108,9 +108,9 @@ def test_a_login_and_its_end_are_told_and_what_is_shown_is_the_kernels(
     (again,) = lab.hub.show("sessions")
     assert again["bytesIn"] >= shown["bytesIn"] and abs(again["since"] - shown["since"]) < 3
     one.logout()
-    assert _waited(lab, "user.logout", "alice").endswith("reason='the client signed off'")
-    assert len(_told(lab, "user.login", "alice")) == 1
-    (known,) = lab.hub.show("users", "alice")
+    assert _waited(lab, "user.logout", "norma").endswith("reason='the client signed off'")
+    assert len(_told(lab, "user.login", "norma")) == 1
+    (known,) = lab.hub.show("users", "norma")
     assert known["sessions"] == 0 and known["lastLogin"]
 
 
@@ -127,11 +127,11 @@ def test_a_refusal_is_told_with_its_reason(lab: Lab, clients: list[Client], auth
         assert told.startswith(f"user={name} client={one.address} instance=0 reason=") and words in told, told
         (shown,) = lab.hub.show("users", name)
         assert words in shown["refusal"] and shown["refusedAddress"] == one.address and not shown["sessions"]
-    assert not one.login(authority, user(root, "alice"), identity="somebody@example.com", seconds=8)
+    assert not one.login(authority, user(root, "norma"), identity="somebody@example.com", seconds=8)
     assert "no certificate that names it" in _waited(lab, "user.refused", "somebody@example.com")
     # Who has not said who he is is known by his address.
     other = clients[1]
-    conf = other.conf(authority, user(root, "alice")).replace("aes256gcm16-prfsha384-ecp384", "aes128-sha1-modp1024")
+    conf = other.conf(authority, user(root, "norma")).replace("aes256gcm16-prfsha384-ecp384", "aes128-sha1-modp1024")
     other.charon.load(conf)
     other.charon.swanctl("--initiate", "--child", "hub", "--timeout", "5", check=False)
     told = _waited(lab, "user.refused", other.address)
