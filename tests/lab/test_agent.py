@@ -4,6 +4,8 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
+
 from tests.lab.probes import traffic
 from tests.lab.reach import pings
 from tests.lab.topology import Lab, site
@@ -50,6 +52,7 @@ def test_a_killed_agent_is_not_missed(lab: Lab) -> None:
         lab.hub.wait_connected()
 
 
+@pytest.mark.slow
 def test_stopping_the_agent_changes_nothing(lab: Lab) -> None:
     with _unnoticed(lab):
         before = _dataplane(lab)

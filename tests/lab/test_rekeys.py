@@ -19,7 +19,7 @@ def _cell(daemon: str) -> Cell:
     return Cell(daemon, "IKEv2", "preshared key", "default", "branch starts", "no NAT")
 
 
-@pytest.mark.parametrize("daemon", ["strongSwan", "Libreswan"])
+@pytest.mark.parametrize("daemon", ["strongSwan", pytest.param("Libreswan", marks=pytest.mark.slow)])
 def test_nothing_is_lost_where_the_branch_rekeys(lab: Lab, devices: dict[str, Device], daemon: str) -> None:
     device, cell = devices[daemon], _cell(daemon)
     with device.joined(cell):

@@ -128,6 +128,7 @@ def test_a_group_by_the_class_that_the_server_gives(
         assert settings.stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.slow
 def test_a_server_that_is_silent_or_has_another_secret(
     lab: Lab, clients: list[Client], radius: tuple[Radius, Radius]
 ) -> None:

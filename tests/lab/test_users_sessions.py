@@ -139,6 +139,7 @@ def test_a_refusal_is_told_with_its_reason(lab: Lab, clients: list[Client], auth
     assert lab.hub.show("sessions") == []
 
 
+@pytest.mark.slow
 def test_a_client_that_is_gone_is_signed_off(lab: Lab, clients: list[Client], authority: str, root: Pair) -> None:
     one = clients[0]
     assert one.login(authority, user(root, "dora"))

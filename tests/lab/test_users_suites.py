@@ -79,6 +79,7 @@ def test_each_platform_has_a_suite_and_rekeys(lab: Lab, clients: list[Client]) -
         assert taken == ["windows"]
 
 
+@pytest.mark.slow
 def test_two_devices_of_one_user(lab: Lab, clients: list[Client]) -> None:
     root, (one, two) = root_of_users(), clients
     alice = user(root, "alice")
