@@ -2,7 +2,7 @@
 
 import logging
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -123,6 +123,9 @@ def words(fault: Fault, server: IkeServer | None) -> str:
             return f"the client takes the gateway for {about['called']}, and it is {server.local_id}; {_PROFILE}"
         case Why.UNKNOWN_IDENTITY | Why.OTHER_IDENTITY:
             return f"the gateway knows nobody who calls himself so, or proves it in this way; {_PROFILE}"
+        case Why.CERTIFICATE | Why.NO_PROOF if server and server.is_strict and _lacks_a_list(about):
+            hint = "give a newer one in revocationLists of the vpnServerConfiguration's settings"
+            return f"the certificate's authority has no list of what is revoked that is still good; {hint}"
         case Why.CERTIFICATE:
             return _certificate(fault)
         case Why.AUTHENTICATION_REFUSED:
@@ -150,6 +153,10 @@ def words(fault: Fault, server: IkeServer | None) -> str:
             return "the client does not answer any longer"
         case _:
             return f"the client speaks otherwise than the gateway; {_PROFILE}"
+
+
+def _lacks_a_list(about: Mapping[str, str]) -> bool:
+    return "unlisted" in about and about.keys().isdisjoint({"revoked", "validity", "unbelieved", "mismatched"})
 
 
 def _certificate(fault: Fault) -> str:

@@ -58,12 +58,13 @@ class _Index:
     @classmethod
     def of(cls, desired: Desired | None) -> Self:
         users = desired.plan.users if desired else ()
-        objects = desired.plan.objects if desired else ()
+        servers = [obj for obj in desired.plan.objects if isinstance(obj, IkeServer)] if desired else []
         return cls(
             desired,
             {one.name: one for one in users},
             {one.local_address: one for one in users},
-            {interface_of(obj.name): obj for obj in objects if isinstance(obj, IkeServer)},
+            # Of several that by public keys, whose name is the shortest.
+            {interface_of(obj.name): obj for obj in sorted(servers, key=lambda one: one.name, reverse=True)},
         )
 
 

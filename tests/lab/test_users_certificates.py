@@ -79,7 +79,7 @@ def test_the_operators_list_refuses_and_ends_and_one_that_is_too_old_refuses_eve
         until = time.time() + 15
         hub.apply_text(_lists(revoke(root, mallory, now=until - 30, seconds=30)))
         wait_for("the list is too old", lambda: time.time() > until + 1)
-        _refused(lab, other, user(root, "newcomer"), "list")
+        _refused(lab, other, user(root, "newcomer"), "has no list of what is revoked that is still good")
         assert pings(honest.node, honest.virtual, "10.50.0.4"), "who was in stays"
     finally:
         hub.run("delete", "settings/lists", "--yes")

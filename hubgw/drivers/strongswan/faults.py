@@ -90,6 +90,7 @@ _NOTED: Final = (
     re.compile(r"looking for .*peer configs matching [0-9.]+(?:\[(?P<called>.*)\])?\.\.\.[0-9.]+\[(?P<identity>.*)\]"),
     re.compile(r"(?:subject|issuer|peer) certificate invalid \((?P<validity>valid from .+)\)"),
     re.compile(r"certificate was revoked on (?P<revoked>.+), reason: "),
+    re.compile(r"certificate status is (?P<unlisted>not available|unknown, crl is stale)"),
     re.compile(
         r' *(?:no issuer certificate found for|self-signed certificate) "(?P<unbelieved>.*)"(?: is not trusted)?'
     ),

@@ -1,6 +1,7 @@
 """Why a user's client did not get in, in words."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
@@ -39,6 +40,12 @@ CASES: list[tuple[Why, Mapping[str, str], str]] = [
         "the client does not sign by the key of its certificate; give the user another",
     ),
     (Why.CERTIFICATE, {}, f"the client shows no certificate that names it as it calls itself; {PROFILE}"),
+    (
+        Why.NO_PROOF,
+        {"unlisted": "unknown, crl is stale"},
+        f"the client proves itself in no way that the gateway takes; {PROFILE}, or add the authority of the "
+        "certificate to vpnClientRootCertificates",
+    ),
     (Why.AUTHENTICATION_REFUSED, {}, f"the client does not believe the gateway's certificate; {PROFILE}"),
     (Why.SELECTORS, {}, f"the client asks for traffic that the gateway does not carry; {PROFILE}"),
     (
@@ -74,3 +81,13 @@ def test_every_refusal_of_a_client_has_a_case() -> None:
     assert {why for why, _, _ in CASES} > OF_USERS
     for why in Why:
         assert words(Fault(why, "hgt7"), None)
+
+
+@pytest.mark.parametrize("why", [Why.CERTIFICATE, Why.NO_PROOF])
+def test_where_lists_decide_one_that_is_missing_or_too_old_is_why(why: Why) -> None:
+    strict, told = replace(SERVER, is_strict=True), {"unlisted": "unknown, crl is stale"}
+    assert words(Fault(why, "hgt7", details=told), strict).startswith(
+        "the certificate's authority has no list of what is"
+    )
+    assert "no list" not in words(Fault(why, "hgt7", details=told | {"unbelieved": "CN=x"}), strict)
+    assert "no list" not in words(Fault(why, "hgt7"), strict)
