@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Sequence
+from ipaddress import IPv4Network
 from typing import Any
 
 from hubgw.agent.journal import Journal
@@ -42,8 +43,11 @@ class Pools:
             if status.name == pool and interface_of(pool) == users.name:
                 self._exhaust(status)
 
-    def statuses(self) -> Iterator[PoolStatus]:
-        """Yields the pools of the plan that charon has."""
+    def statuses(self) -> list[PoolStatus]:
+        """Returns the pools of the plan that charon has, by gateway and instance."""
+        return sorted(self._statuses(), key=lambda one: (one.gateway, one.instance, IPv4Network(one.prefix)))
+
+    def _statuses(self) -> Iterator[PoolStatus]:
         desired = self._reconciler.state.desired
         if desired is None or not self._leases:
             return
