@@ -4,38 +4,16 @@ import errno
 import json
 import logging
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from hubgw.cli.__main__ import run
 from hubgw.names import Secret
 from hubgw.pki.authority import new_key, request
 from hubgw.pki.reading import key_id, read_certificates, signed_by
-from tests.fakes.served import served
-from tests.unit.agent.rig import Rig
-from tests.unit.cli.ended import Ended, Hubgw
+from tests.unit.cli.ended import Hubgw
 
 NAME = "branch1.example.com"
-
-
-@pytest.fixture
-def hubgw(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Hubgw]:
-    rig = Rig(tmp_path)
-    monkeypatch.setenv("HUBGW_SOCKET", str(tmp_path / "agent.sock"))
-    (tmp_path / "here").mkdir()
-    monkeypatch.chdir(tmp_path / "here")
-    # The agent answers from this process, and other tests have left it handlers whose streams are closed.
-    monkeypatch.setattr(logging, "raiseExceptions", False)
-
-    def run_(*arguments: str) -> Ended:
-        code = run(arguments)
-        return Ended(code, *capsys.readouterr())
-
-    with served(rig.hub, tmp_path / "agent.sock"):
-        yield run_
-    rig.store.close()
 
 
 def _here() -> set[str]:

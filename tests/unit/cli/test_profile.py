@@ -3,27 +3,23 @@
 import asyncio
 import io
 import json
-import logging
 import stat
 import tarfile
 import time
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from hubgw.cli.__main__ import run
 from hubgw.cli.exits import Code
 from hubgw.names import Secret
 from hubgw.pki.reading import key_id, read_certificates, signed_by
 from hubgw.plan.ipsec import IkeServer
 from hubgw.profiles.render import PLATFORMS
 from tests.certificates import make
-from tests.fakes.served import served
 from tests.unit.agent.rig import Rig
 from tests.unit.agent.test_users import FQDN, applied, roots
-from tests.unit.cli.ended import Ended, Hubgw
+from tests.unit.cli.ended import Hubgw
 
 ALICE = "alice@example.com"
 ENDINGS = {"linux": ".tar", "networkmanager": ".tar", "azure": ".zip"}
@@ -66,31 +62,6 @@ properties:
   vpnAuthenticationTypes: [Radius]
   radiusServers: [{radiusServerAddress: 192.0.2.200, radiusServerSecret: example-secret}]
 """
-
-
-@pytest.fixture
-def rig(tmp_path: Path) -> Iterator[Rig]:
-    one = Rig(tmp_path)
-    yield one
-    one.store.close()
-
-
-@pytest.fixture
-def hubgw(
-    rig: Rig, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Hubgw]:
-    monkeypatch.setenv("HUBGW_SOCKET", str(tmp_path / "agent.sock"))
-    (tmp_path / "here").mkdir()
-    monkeypatch.chdir(tmp_path / "here")
-    # The agent answers from this process, and other tests have left it handlers whose streams are closed.
-    monkeypatch.setattr(logging, "raiseExceptions", False)
-
-    def run_(*arguments: str) -> Ended:
-        code = run(arguments)
-        return Ended(code, *capsys.readouterr())
-
-    with served(rig.hub, tmp_path / "agent.sock"):
-        yield run_
 
 
 def _apply(rig: Rig, *more: str) -> None:

@@ -7,47 +7,18 @@ import logging
 import os
 import socket
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, pkcs12
 
-from hubgw.cli.__main__ import run
 from hubgw.pki.authority import new_key, request
 from hubgw.pki.reading import key_id, read_certificates, read_revocation_lists, signed_by
-from tests.fakes.served import served
-from tests.unit.agent.rig import Rig
-from tests.unit.cli.ended import Ended, Hubgw
+from tests.unit.cli.ended import Hubgw
 
 ALICE = "alice@example.com"
 NO_USER = "name: expected user@host, or a name like a host's, of at most 64 characters"
-
-
-@pytest.fixture
-def rig(tmp_path: Path) -> Iterator[Rig]:
-    one = Rig(tmp_path)
-    yield one
-    one.store.close()
-
-
-@pytest.fixture
-def hubgw(
-    rig: Rig, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Hubgw]:
-    monkeypatch.setenv("HUBGW_SOCKET", str(tmp_path / "agent.sock"))
-    (tmp_path / "here").mkdir()
-    monkeypatch.chdir(tmp_path / "here")
-    # The agent answers from this process, and other tests have left it handlers whose streams are closed.
-    monkeypatch.setattr(logging, "raiseExceptions", False)
-
-    def run_(*arguments: str) -> Ended:
-        code = run(arguments)
-        return Ended(code, *capsys.readouterr())
-
-    with served(rig.hub, tmp_path / "agent.sock"):
-        yield run_
 
 
 def _here() -> set[str]:
