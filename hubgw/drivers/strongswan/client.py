@@ -15,6 +15,7 @@ import vici
 from vici.protocol import Message, Packet
 
 from hubgw.drivers.base import DriverError
+from hubgw.drivers.strongswan.events import EventTransport
 from hubgw.drivers.strongswan.inbox import Inbox, Missed
 
 T = TypeVar("T")
@@ -109,12 +110,15 @@ def connect(path: str, deadline: float | None) -> socket.socket:
 
 
 async def listen(
-    path: str, names: list[str], hear: Callable[[str, Mapping[str, Any]], Iterable[T]]
+    path: str,
+    names: list[str],
+    hear: Callable[[str, Mapping[str, Any]], Iterable[T]],
+    wanted: Callable[[bytes], bool] = lambda packet: True,
 ) -> AsyncIterator[T | Missed]:
     """Yields what `hear` makes of charon's events (name, message) as they come, in the thread that reads them; it hears
     an empty name when they have begun to come.
 
-    The reader never waits for who takes them.
+    The reader never waits for who takes them. A packet that is not `wanted` is not decoded.
 
     Raises:
         DriverError: charon cannot be reached, or is gone.
@@ -124,7 +128,9 @@ async def listen(
     def read(sock: socket.socket) -> None:
         try:
             registered = False
-            for kind, message in vici.Session(sock).listen(names, _SILENCE):
+            session = vici.Session(sock)
+            session.transport = EventTransport(sock, wanted)
+            for kind, message in session.listen(names, _SILENCE):
                 if kind is not None:
                     inbox.put(hear(kind.decode(), message))
                 elif not registered:

@@ -8,7 +8,7 @@ from pathlib import Path
 from hubgw.drivers.strongswan import codec, logins, radius
 from hubgw.drivers.strongswan.client import Client, Session, connect, listen
 from hubgw.drivers.strongswan.codec import IkeSa
-from hubgw.drivers.strongswan.faults import Ended, Fault, Faults
+from hubgw.drivers.strongswan.faults import Ended, Fault, Faults, says_something
 from hubgw.drivers.strongswan.held import Held
 from hubgw.drivers.strongswan.inbox import Missed
 from hubgw.drivers.strongswan.ledger import Fresh, Ledger
@@ -167,7 +167,10 @@ class StrongswanDriver:
             self._peers.hear(kind, message, time.time())
             return moved(kind, message, self._ledger.changed, self._users_of)
 
-        async for name in listen(self._path, _EVENTS, names):
+        def wanted(packet: bytes) -> bool:
+            return not logins.is_child(packet, self._users_of)
+
+        async for name in listen(self._path, _EVENTS, names, wanted):
             yield "" if isinstance(name, Missed) else name
 
     async def faults(self) -> AsyncIterator[Fault | Ended | logins.Login | Missed]:
@@ -178,7 +181,10 @@ class StrongswanDriver:
         def heard(kind: str, message: Mapping[str, object]) -> Iterable[Fault | Ended | logins.Login]:
             return faults.hear(message) if kind == "log" else logins.hear(kind, message, self._users_of)
 
-        async for one in listen(self._path, ["log", *logins.KINDS], heard):
+        def wanted(packet: bytes) -> bool:
+            return says_something(packet) and logins.says_something(packet, self._users_of)
+
+        async for one in listen(self._path, ["log", *logins.KINDS], heard, wanted):
             yield one
 
     async def leases(self) -> list[Leases]:

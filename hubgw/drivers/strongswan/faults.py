@@ -140,6 +140,26 @@ _MISMATCHED: Final = (
 """What charon ends with where signatures did not fit: it says no more then."""
 
 
+_SAYS: Final = re.compile(
+    "|".join(
+        re.sub(r"\(\?P<\w+>", "(?:", pattern.pattern)
+        for pattern in (*_NOTED, *(pattern for _, pattern in (*_REASONS, *_MISMATCHED, *_ENDINGS)))
+    ).encode()
+)
+_LOG: Final = b"\x07\x03log"  # what a packet of VICI begins with that is an event of this name
+_TEXT: Final = (
+    b"\x03\x03msg"  # what its text stands behind, and the two octets of its length; nothing of a peer's before
+)
+
+
+def says_something(packet: bytes) -> bool:
+    """Tells whether a packet of VICI's is another event than `log`, or has a line that `Faults` would take."""
+    if not packet.startswith(_LOG):
+        return True
+    at = packet.find(_TEXT)
+    return at >= 0 and _SAYS.match(packet, at + len(_TEXT) + 2) is not None
+
+
 class Faults:
     """What was heard of each IKE SA, and what that means."""
 
@@ -182,5 +202,5 @@ def _named(found: re.Match[str]) -> dict[str, str]:
 
 
 def _text(value: object) -> str:
-    text = value.decode(errors="replace") if isinstance(value, bytes) else ""
-    return "".join(letter if letter.isprintable() else " " for letter in text[:_LONGEST])
+    text = value[:_LONGEST].decode(errors="replace") if isinstance(value, bytes) else ""
+    return text if text.isprintable() else "".join(letter if letter.isprintable() else " " for letter in text)

@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 
 from hubgw.agent.diagnosis import words
-from hubgw.drivers.strongswan.faults import OF_USERS, Ended, Ending, Fault, Faults, Why
+from hubgw.drivers.strongswan.faults import OF_USERS, Ended, Ending, Fault, Faults, Why, says_something
 from hubgw.plan.ipsec import IkeConnection
+from tests.vici import packet
 
 INIT = "192.0.2.6 is initiating an IKE_SA"
 MAIN = "192.0.2.6 is initiating a Main Mode IKE_SA"
@@ -215,7 +216,8 @@ def told(faults: Faults, lines: list[tuple[str, str]], number: int = 16) -> list
         | {"ikesa-uniqueid": str(number).encode()}
         for name, text in lines
     ]
-    return [fault for one in said for fault in faults.hear(one)]
+    # As they come: what says nothing is not decoded.
+    return [fault for one in said if says_something(packet("log", one)) for fault in faults.hear(one)]
 
 
 @pytest.mark.parametrize(("lines", "why", "text"), CASES)
@@ -241,8 +243,8 @@ def test_every_failure_has_a_case() -> None:
 
 
 def test_who_spoke_to_whom_is_known_before_a_connection_is() -> None:
-    packet = "received packet: from 192.0.2.6[500] to 198.51.100.10[500] (180 bytes)"
-    (fault,) = hear(Faults(), [("", packet), ("", "no IKE config found for 198.51.100.10...192.0.2.6, sending X")])
+    received = "received packet: from 192.0.2.6[500] to 198.51.100.10[500] (180 bytes)"
+    (fault,) = hear(Faults(), [("", received), ("", "no IKE config found for 198.51.100.10...192.0.2.6, sending X")])
     assert (fault.connection, fault.address, fault.local) == ("", "192.0.2.6", "198.51.100.10")
 
 
@@ -316,3 +318,18 @@ def test_what_is_known_of_a_login_by_eap() -> None:
 )
 def test_how_an_sa_that_stood_ends(text: str, how: Ending) -> None:
     assert told(Faults(), [("hgt7", text)], 8) == [Ended(8, how)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "parsed IKE_AUTH request 1 [ IDi CERT N(INIT_CONTACT) CERTREQ IDr AUTH CPRQ(ADDR DNS) SA TSi TSr ]",
+        "selected peer config 'hgt7'",
+        "sending packet: from 198.51.100.10[4500] to 192.0.2.242[4500] (1248 bytes)",
+        # Where a peer has a say, a line begins otherwise.
+        'received end entity cert "CN=received DELETE for IKE_SA "',
+    ],
+)
+def test_a_line_that_says_nothing_is_not_decoded(text: str) -> None:
+    assert not says_something(packet("log", {"group": "IKE", "ikesa-name": "hgt7", "msg": text}))
+    assert says_something(packet("ike-updown", {"msg": text}))
