@@ -127,9 +127,7 @@ class Loader:
 
     def log_out(self) -> None:
         """Ends all of them."""
-        with socket.socket(socket.AF_UNIX) as sock:
-            sock.connect(str(self.charon.vici))
-            session = vici.Session(sock)
+        with _vici(self.charon) as session:
             for name in {name for name, _ in self.charon.sas()}:
                 list(session.terminate({"ike": name, "timeout": "30000"}))
 
@@ -139,9 +137,15 @@ class Loader:
         return time.perf_counter() - begun
 
     def _login(self, number: int) -> None:
-        with socket.socket(socket.AF_UNIX) as sock:
-            sock.connect(str(self.charon.vici))
-            list(vici.Session(sock).initiate({"child": f"c{number}", "timeout": "120000"}))
+        with _vici(self.charon) as session:
+            list(session.initiate({"child": f"c{number}", "timeout": "120000"}))
+
+
+@contextmanager
+def _vici(charon: Charon) -> Iterator[vici.Session]:
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.connect(str(charon.vici))
+        yield vici.Session(sock)
 
 
 @contextmanager
@@ -182,7 +186,10 @@ def use_passwords(charon: Charon) -> None:
     """Has the gateway by hand ask for a password where EAP is wanted, as hubgw's does that has vpnUsers."""
     conf = charon.node.directory / "swanctl.conf"
     conf.write_text(_connections(charon.node.directory, "pubkey", "eap-mschapv2"))
-    charon.swanctl("--load-all", "--file", str(conf))
+    # swanctl would unload the gateway's key with the secrets, as it came over VICI.
+    charon.swanctl("--load-conns", "--file", str(conf))
+    with _vici(charon) as session:
+        session.load_shared({"id": "somebody", "type": "EAP", "data": PASSWORD, "owners": [NAME]})
 
 
 def _connections(folder: Path, *methods: Method) -> str:
@@ -195,8 +202,7 @@ def _connections(folder: Path, *methods: Method) -> str:
     every = "".join(
         _WAY.format(address=HAND, folder=folder, method=method, identity=identities[method]) for method in methods
     )
-    secret = _SECRET if "eap-mschapv2" in methods else ""
-    return f"connections {{\n{every}}}\npools {{\n  users {{\n    addrs = {POOL}\n  }}\n}}\n{secret}"
+    return f"connections {{\n{every}}}\npools {{\n  users {{\n    addrs = {POOL}\n  }}\n}}\n"
 
 
 def _node(lab: Lab, name: str, address: str) -> Node:
