@@ -17,9 +17,9 @@ from scapy.utils import rdpcap
 
 from bench.clients import AT_ONCE, HAND, NAME, PASSWORD, POOL, Loader, Method, by_hand, loader, use_passwords
 from bench.table import Row
-from tests.lab.alone import alone
 from tests.lab.capture import capture
 from tests.lab.charon import Charon
+from tests.lab.place import alone
 from tests.lab.topology import WAN1, Lab, build
 from tests.lab.users import OWN_AUTHORITY, gateway_of_users, own_user, root_of_users, server, user
 from tests.lab.waiting import wait_for

@@ -15,6 +15,8 @@ def pytest(machine: vm.Vm, slow: bool) -> bool:
     folders = [name for name in TESTS if any((packages.REPO / name).rglob("test_*.py"))]
     # The contracts' fakes are tested by tools.check, where nothing is emulated.
     options = ["--durations=40", "-k", "not fake", *([] if slow else ["-m", "not slow"])]
+    # Two labs, as each waits for its daemons half of the time.
+    options += ["--numprocesses", "2", "--dist", "loadgroup"]
     return machine.execute(["python", "-m", "pytest", *options, *folders]) == 0
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.alone import alone
 from tests.lab.bgp_topology import BgpLab, add_bgp_branches
 from tests.lab.interop import Device, add_devices
 from tests.lab.node import Node
+from tests.lab.place import place
 from tests.lab.topology import Lab, build
 
 _SHOWN = 4_000  # characters of each log
@@ -31,6 +31,10 @@ _COMMANDS = (
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skips the lab where its kernel is not: it never touches a machine's own network."""
+    for item in items:
+        # Cases that share what takes long to make share a worker, and so do those of a file.
+        shared = next((name for name in ("bgp_branches", "devices") if name in getattr(item, "fixturenames", ())), "")
+        item.add_marker(pytest.mark.xdist_group(shared or str(item.path)))
     if os.geteuid() == 0 and Path("/sys/module/xfrm_interface").exists() and Path("/sys/module/vrf").exists():
         return
     for item in items:
@@ -43,7 +47,7 @@ def bare_lab() -> Iterator[Lab]:
     """The network with every charon up and the agent not started yet."""
     directory = Path(tempfile.mkdtemp(prefix="hubgw-lab-"))
     directory.chmod(0o711)  # BGP speakers run below it, each under a uid of its own
-    with alone():
+    with place():
         lab = build(directory)
         yield lab
         lab.hub.end_supervision()

@@ -36,13 +36,13 @@ _END: Final = b"\0\0\0"  # what bgpd's answer ends with, a status of one octet a
 
 
 class Frr(BgpBranch):
-    """FRR's daemons keep their sockets apart by a path space of the node's name."""
+    """FRR's daemons keep their sockets apart by a path space of the namespace's name."""
 
     protocol = "bgp"
 
     def __init__(self, node: Node, asn: int, address: str, lan: str) -> None:
         super().__init__(node, asn, address, lan)
-        self.directory = Path("/run/frr") / node.name
+        self.directory = Path("/run/frr") / node.namespace
         shutil.rmtree(self.directory, ignore_errors=True)
         self.directory.mkdir(parents=True)
         shutil.chown(self.directory, "frr", "frr")
@@ -75,7 +75,9 @@ class Frr(BgpBranch):
         wait_for(f"bgpd of {self.node.name} is configured", lambda: set(HUB) <= self._neighbors().keys())
 
     def _run(self, daemon: str, *options: str) -> None:
-        self.node.start(daemon, [f"/usr/lib/frr/{daemon}", "--pathspace", self.node.name, "--vty_port", "0", *options])
+        self.node.start(
+            daemon, [f"/usr/lib/frr/{daemon}", "--pathspace", self.node.namespace, "--vty_port", "0", *options]
+        )
 
     def kill(self) -> None:
         self.node.end("bgpd", signal.SIGKILL)

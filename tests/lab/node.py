@@ -8,9 +8,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.lab.place import prefix
 from tests.lab.waiting import wait_for
-
-PREFIX = "lab-"
 
 
 @dataclass
@@ -23,7 +22,7 @@ class Node:
 
     @property
     def namespace(self) -> str:
-        return PREFIX + self.name
+        return prefix() + self.name
 
     def create(self) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from tests.lab.charon import Charon
 from tests.lab.hub import Hub
-from tests.lab.node import PREFIX, Node, connect
+from tests.lab.node import Node, connect
+from tests.lab.place import prefix
 
 WAN1 = ("198.51.100.10", "198.51.100.11")
 WAN2 = ("198.51.100.20", "198.51.100.21")
@@ -152,8 +153,8 @@ def build(directory: Path) -> Lab:
     nodes = {
         name: Node(name, directory / name) for name in ("isp", "hub", "br1", "br2", "br3", "vnet1", "vnet2", "vnet3")
     }
-    for left in Path("/run/netns").glob(f"{PREFIX}*"):
-        Node(left.name.removeprefix(PREFIX), directory).clear()
+    for left in Path("/run/netns").glob(f"{prefix()}*"):
+        Node(left.name.removeprefix(prefix()), directory).clear()
     for node in nodes.values():
         node.create()
     isp, hub_node = nodes["isp"], nodes["hub"]
