@@ -29,6 +29,7 @@ _COMMANDS = (
 )
 
 
+@pytest.hookimpl(tryfirst=True)  # the groups are read by another hook of this name
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skips the lab where its kernel is not: it never touches a machine's own network."""
     for item in items:
