@@ -171,11 +171,14 @@ def by_hand(lab: Lab, root: Pair) -> Iterator[tuple[Charon, str]]:
     node.ip("link set users up")
     node.ip(f"route add {POOL} dev users")
     authority = make("O=Example, CN=by hand", ca=True, now=time.time())
-    own = make("O=Example, CN=server", [HAND], by=authority, kind="rsa2048", now=time.time())
+    # As at the hub, where the root's key is not what signs.
+    signer = make("O=Example, CN=by hand signer", ca=True, by=authority, now=time.time())
+    own = make("O=Example, CN=server", [HAND], by=signer, kind="rsa2048", now=time.time())
     (node.directory / "server.pem").write_text(own.pem)
     (node.directory / "root.pem").write_text(root.pem)
     charon.load(_connections(node.directory, "pubkey", "eap-tls"))
     charon.load_key(own.key)
+    charon.load_authority(signer.pem)
     try:
         yield charon, authority.pem
     finally:
