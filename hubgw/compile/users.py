@@ -33,11 +33,13 @@ _UNIQUE: Final[Mapping[ConcurrentSessions, str]] = {"both": "never", "replace": 
 
 @dataclass(frozen=True, slots=True)
 class _Terms:
-    """What the instances of a gateway have in common: its own certificate and whom it believes, by digests. Where
-    `is_strict`, nobody is believed of whose authority there is no good list."""
+    """What the instances of a gateway have in common: its own certificate and whom it believes, by digests, of those
+    hubgw's `own` authority, if it is among them. Where `is_strict`, nobody is believed of whose authority there is no
+    good list."""
 
     certificate: str
     authorities: tuple[str, ...]
+    own: tuple[str, ...]
     is_strict: bool
 
 
@@ -51,8 +53,7 @@ def compile_users(draft: Draft, scope: Scope, secret_key: bytes, own: Own, autho
         server = users.server.properties
         if credentials and (authority or server.vpn_client_root_certificates or not server.by_certificate):
             proof = compile_credentials(draft, credentials, users.gateway.id)
-            authorities, is_strict = _compile_authorities(draft, scope, users, authority)
-            terms = _Terms(proof.certificate, authorities, is_strict)
+            terms = _compile_terms(draft, scope, users, authority, certificate=proof.certificate)
             for user in users.passwords:
                 draft.add(_password(user, secret_key), user.id)
             for radius in users.server.radius:
@@ -61,25 +62,26 @@ def compile_users(draft: Draft, scope: Scope, secret_key: bytes, own: Own, autho
                 _compile_instance(draft, scope, hosted, users, instance=instance, terms=terms)
 
 
-def _compile_authorities(
-    draft: Draft, scope: Scope, users: HostedUsers, authority: UsersAuthority | None
-) -> tuple[tuple[str, ...], bool]:
-    """Writes whom a configuration believes, with their lists; returns the roots' digests, and whether lists decide."""
+def _compile_terms(
+    draft: Draft, scope: Scope, users: HostedUsers, authority: UsersAuthority | None, *, certificate: str
+) -> _Terms:
+    """Writes whom a configuration believes, with their lists; returns the terms of who has a certificate."""
     server = users.server
     if not server.properties.by_certificate:
-        return (), False
+        return _Terms(certificate, (), (), is_strict=False)
     roots = [root.certificate for root in server.properties.vpn_client_root_certificates]
     settings = scope.inventory.settings_by_resource.get(server.key)
     lists = [*((settings and settings.properties.revocation_lists) or ())]
-    certificates = list(roots)
+    certificates, own = list(roots), tuple[str, ...]()
     if authority and (not roots or authority.certificates[0] in roots):
         roots = [*roots, authority.certificates[0]]
         certificates += authority.certificates
+        own = (authority.certificates[0].digest,)
         lists += authority.revocation_lists
     for one in certificates:
         draft.add(IkeCertificate(one.digest, one.subject, one.der), server.id)
     compile_lists(draft, lists, server.id)
-    return tuple(sorted({root.digest for root in roots})), bool(lists)
+    return _Terms(certificate, tuple(sorted({root.digest for root in roots})), own, bool(lists))
 
 
 def _compile_instance(
@@ -97,7 +99,7 @@ def _compile_instance(
     chosen = suites_of_users(next(iter(server.vpn_client_ipsec_policies), None))
     mtu = tunnel_mtu(instance.underlay_mtu, chosen.esp)
     alias = f"p2sVpnGateways/{gateway.name} instance {instance.instance}"
-    every = tuple(ways(users))
+    every = tuple(ways(users, believes_own=bool(terms.own)))
     groups = tuple((f"{name}{way.suffix}", way.group) for way in every if way.group)
     draft.users.append(UsersOf(name, if_id, gateway.id, instance.instance, instance.local_address, groups))
     draft.add(Tunnel(name, if_id, hosted.vrf, mtu, alias), *owners)
@@ -109,13 +111,14 @@ def _compile_instance(
         draft.add(Route(hosted.table, prefix, OnLink(name)), *owners)
     for way in every:
         by_certificate = way.eap in {"", "tls"}
+        believed = terms.own if way.by_own_authority else terms.authorities
         server_of_users = IkeServer(
             name=f"{name}{way.suffix}",
             if_id=if_id,
             local_address=instance.local_address,
             local_id=scope.inventory.gateway_fqdn(gateway.key) or str(instance.public_address),
             certificate=terms.certificate,
-            authorities=terms.authorities if by_certificate else (),
+            authorities=believed if by_certificate else (),
             is_strict=terms.is_strict and by_certificate,
             pools=tuple(_pool(name, prefix) for prefix in _given(way, instance.instance)),
             reached=_reached(scope, hosted, users, way.configuration),

@@ -16,7 +16,8 @@ MSCHAPV2 = "mschapv2"
 class Way:
     """One way in. `suffix` is what the name of its connection ends in; `eap` is a method, or empty for public keys;
     `identity` is what who takes it may call himself, `groups` those of RADIUS, one of which he is in, if any; `group`
-    is the name of the policy group. Who has `addresses` of his own, one at each instance, is given no other."""
+    is the name of the policy group. Who has `addresses` of his own, one at each instance, is given no other. Where
+    it is `by_own_authority`, of all that are believed hubgw's own alone may say who one is."""
 
     suffix: str
     eap: str
@@ -25,20 +26,27 @@ class Way:
     groups: tuple[str, ...] = ()
     group: str = ""
     addresses: tuple[str, ...] = ()
+    by_own_authority: bool = False
 
 
-def ways(users: HostedUsers) -> Iterator[Way]:
-    """Yields the ways in; who is in no group has none where there is no default.
+def ways(users: HostedUsers, *, believes_own: bool) -> Iterator[Way]:
+    """Yields the ways in; who is in no group has none where there is no default. Where the gateway `believes_own`, who
+    has a certificate of hubgw's own authority is let in by it.
 
     charon leads who wants EAP past public keys, but not from one method to another: there is one. By EAP what the
     client calls itself is not proved, so that groups by certificates are by public keys alone. Where several ways fit a
-    public key charon takes the one whose identity has the fewest wildcards.
+    public key charon takes the one whose identity has the fewest wildcards. Windows calls itself by its certificate's
+    subject, which no pattern of names matches: the domain is in those of hubgw's own authority, and a pattern of them.
     """
     types, (default, group) = users.server.properties.vpn_authentication_types, _default(users)
     if "Certificate" in types:
-        for of, member, configuration in _members(users):
-            if member.by_certificate:
-                yield Way(_suffix(member.identity), "", member.identity, configuration, group=of)
+        members = [one for one in _members(users) if one[1].by_certificate]
+        said = {member.identity for _, member, _ in members}
+        for of, member, configuration in members:
+            yield Way(_suffix(member.identity), "", member.identity, configuration, group=of)
+            subject = member.own_subject
+            if believes_own and subject and subject not in said:
+                yield Way(_suffix(subject), "", subject, configuration, group=of, by_own_authority=True)
         if default:
             yield Way("", "", ANYBODY, default, group=group)
         for one in users.static:

@@ -18,10 +18,11 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     load_pem_private_key,
 )
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from hubgw.names import Secret
 from hubgw.pki.reading import LEAST_RSA, Unreadable
+from hubgw.pki.subjects import domain_of, subject
 
 AUTHORITY_DAYS: Final = 3650
 LIST_DAYS: Final = 365
@@ -67,7 +68,7 @@ def new_rsa_key() -> Secret:
 
 def request(key: Secret, name: str) -> str:
     """Returns a request for a certificate, as PEM."""
-    builder = x509.CertificateSigningRequestBuilder().subject_name(_name(name))
+    builder = x509.CertificateSigningRequestBuilder().subject_name(subject(name))
     return builder.sign(_private(key), SHA256()).public_bytes(Encoding.PEM).decode()
 
 
@@ -75,7 +76,8 @@ def new_authority(name: str, now: float, *, days: int = AUTHORITY_DAYS, path_len
     """Makes an authority: a new key, and a certificate that it signs itself; `path_length` authorities may follow."""
     key = new_key()
     private = _signing(key)
-    builder = _authority(name, _name(name), private.public_key(), now, days=days, path_length=path_length)
+    own = subject(name)
+    builder = _authority(own, own, private.public_key(), now, days=days, path_length=path_length)
     return Authority(builder.sign(private, SHA256()).public_bytes(Encoding.PEM).decode(), key)
 
 
@@ -83,8 +85,8 @@ def subordinate(root: Authority, name: str, key: Secret, *, now: float, days: in
     """Makes an authority that another vouches for, and that vouches for no further one. What it has issued, and its
     lists, go on where it is made again with the key and name that it had."""
     own = x509.load_pem_x509_certificate(root.certificate.encode())
-    public = _signing(key).public_key()
-    builder = _authority(name, own.subject, public, now, days=_within(own, now, days), path_length=0).add_extension(
+    whose, public = subject(name), _signing(key).public_key()
+    builder = _authority(whose, own.subject, public, now, days=_within(own, now, days), path_length=0).add_extension(
         x509.AuthorityKeyIdentifier.from_issuer_public_key(own.public_key()),  # type: ignore[arg-type]
         critical=False,
     )
@@ -106,7 +108,7 @@ def issue(
     Args:
         authority: who makes it.
         asked: the request, as PEM.
-        name: the common name of its subject.
+        name: the common name of its subject; a user's domain is in the subject too.
         names: what its holder may call itself: addresses, host names, user@host.
         now: epoch seconds.
         days: for how long; never longer than the authority's own certificate.
@@ -118,9 +120,10 @@ def issue(
     public = _requested(asked)
     own = x509.load_pem_x509_certificate(authority.certificate.encode())
     alternatives = [one for text in names for one in _alternatives(text, use)]
+    whose = subject(name, domain_of(name) if use is Use.USER else "")
     encipher = use is Use.SERVER and isinstance(public, rsa.RSAPublicKey)
     builder = (
-        _builder(name, own.subject, public, now, _within(own, now, days))
+        _builder(whose, own.subject, public, now, _within(own, now, days))
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(sign_certificates=False, encipher=encipher), critical=True)
         .add_extension(x509.ExtendedKeyUsage(use.value), critical=False)
@@ -149,11 +152,11 @@ def revocation_list(authority: Authority, revoked: Iterable[tuple[str, float]], 
     return builder.sign(_signing(authority.key), SHA256()).public_bytes(Encoding.PEM).decode()
 
 
-def _builder(name: str, issuer: x509.Name, public: object, now: float, days: int) -> x509.CertificateBuilder:
+def _builder(whose: x509.Name, issuer: x509.Name, public: object, now: float, days: int) -> x509.CertificateBuilder:
     at = _time(now)
     return (
         x509.CertificateBuilder()
-        .subject_name(_name(name))
+        .subject_name(whose)
         .issuer_name(issuer)
         .public_key(public)  # type: ignore[arg-type]
         .serial_number(x509.random_serial_number())
@@ -163,10 +166,10 @@ def _builder(name: str, issuer: x509.Name, public: object, now: float, days: int
 
 
 def _authority(
-    name: str, issuer: x509.Name, public: ec.EllipticCurvePublicKey, now: float, *, days: int, path_length: int
+    whose: x509.Name, issuer: x509.Name, public: ec.EllipticCurvePublicKey, now: float, *, days: int, path_length: int
 ) -> x509.CertificateBuilder:
     return (
-        _builder(name, issuer, public, now, days)
+        _builder(whose, issuer, public, now, days)
         .add_extension(x509.BasicConstraints(ca=True, path_length=path_length), critical=True)
         .add_extension(_usage(sign_certificates=True), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
@@ -197,11 +200,6 @@ def _alternatives(name: str, use: Use) -> list[x509.GeneralName]:
     if _ADDRESS.fullmatch(name):
         return [x509.IPAddress(ip_address(name)), *([x509.DNSName(name)] if use is Use.SERVER else [])]
     return [x509.RFC822Name(name) if "@" in name else x509.DNSName(name)]
-
-
-def _name(name: str) -> x509.Name:
-    parts = ((NameOID.ORGANIZATION_NAME, "hubgw"), (NameOID.COMMON_NAME, name))
-    return x509.Name([x509.NameAttribute(oid, value) for oid, value in parts])
 
 
 def _usage(*, sign_certificates: bool, encipher: bool = False) -> x509.KeyUsage:

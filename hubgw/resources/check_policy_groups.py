@@ -1,6 +1,7 @@
 """Policy groups: one default, an order that charon keeps, and each in one connection configuration of a gateway."""
 
 from collections.abc import Iterator
+from itertools import product
 
 from hubgw.resources.p2s_gateway import P2sVpnGateway
 from hubgw.resources.policy_group import PolicyGroup, PolicyMember
@@ -56,9 +57,10 @@ def _check_members(report: Report, server: VpnServerConfiguration) -> None:
             report.add(server, (*mine[0][:-1], "attributeType"), message)
     for number, (path, group, member) in enumerate(members):
         for _, other_group, other in members[:number]:
-            if group is other_group or not _overlap(member, other):
+            shared = None if group is other_group else _overlap(member, other)
+            if shared is None:
                 continue
-            here, there = member.identity.count("*"), other.identity.count("*")
+            here, there = (identity.count("*") for identity in shared)
             if here == there:
                 message = f"group {other_group.name} has some of these users by {shown(other.attribute_value)} already"
                 report.add(server, path, message, shown(member.attribute_value))
@@ -72,17 +74,20 @@ def _check_members(report: Report, server: VpnServerConfiguration) -> None:
                 )
 
 
-def _overlap(one: PolicyMember, other: PolicyMember) -> bool:
-    """Tells whether somebody may be in both: subjects of the same parts in one order, each value equal or any."""
-    values = one.attribute_value.lower(), other.attribute_value.lower()
-    mine, its = ([part.partition("=")[::2] for part in text.split(", ")] for text in values)
-    return (
-        one.by_certificate is other.by_certificate
-        and len(mine) == len(its)
-        and all(
-            name == its_name and (value == its_value or "*" in {value, its_value})
-            for (name, value), (its_name, its_value) in zip(mine, its, strict=True)
-        )
+def _overlap(one: PolicyMember, other: PolicyMember) -> tuple[str, str] | None:
+    """Returns the identities by which somebody may be in both, None where nobody is."""
+    if one.by_certificate is not other.by_certificate:
+        return None
+    mine, its = ([each for each in (member.identity, member.own_subject) if each] for member in (one, other))
+    return next((pair for pair in product(mine, its) if _fits_both(*pair)), None)
+
+
+def _fits_both(one: str, other: str) -> bool:
+    """Tells whether something may be as both say: subjects of the same parts in one order, each value equal or any."""
+    mine, its = ([part.partition("=")[::2] for part in text.lower().split(", ")] for text in (one, other))
+    return len(mine) == len(its) and all(
+        name == its_name and (value == its_value or "*" in {value, its_value})
+        for (name, value), (its_name, its_value) in zip(mine, its, strict=True)
     )
 
 

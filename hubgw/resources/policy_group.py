@@ -7,6 +7,7 @@ from pydantic import AfterValidator, Field, field_validator
 from pydantic_core.core_schema import ValidationInfo
 
 from hubgw.names import LABEL
+from hubgw.pki.subjects import users_of
 from hubgw.resources.base import Lenient, Model, fault
 from hubgw.resources.certificates import subject_pattern
 from hubgw.resources.site import Name
@@ -63,6 +64,12 @@ class PolicyMember(Model):
     def identity(self) -> str:
         """The identities of IKE that are in, as charon is told: ``*@marketing.example.com``."""
         return self.attribute_value if "=" in self.attribute_value else f"*@{self.attribute_value}"
+
+    @property
+    def own_subject(self) -> str:
+        """The subjects that hubgw's own authority gives to users of the domain, or nothing."""
+        by_domain = self.by_certificate and "=" not in self.attribute_value
+        return users_of(self.attribute_value) if by_domain else ""
 
 
 class PolicyGroupProperties(Model):

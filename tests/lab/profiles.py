@@ -3,14 +3,19 @@
 It offers what the platform offers, names itself and the gateway as it does, and rekeys when it does.
 """
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from hubgw.profiles.strongswan import quoted
 from hubgw.profiles.types import Platform
+from tests.lab.charon import Charon
+from tests.lab.hub import Hub
 from tests.lab.platforms import READERS, Speaker, Typed, files_of
+from tests.lab.users import CLIENT_SETTINGS
+from tests.lab.users import Client as Machine
 from tests.settings_language import parse
 
 
@@ -24,6 +29,31 @@ class Client:
     routes: tuple[str, ...] = ()
     child: str = "profile"
     settings: str = ""
+
+
+def written(hub: Hub, user: str, platform: Platform, folder: Path) -> tuple[bytes, str]:
+    """Returns what `hubgw profile` writes, and the password of the key in it."""
+    path = folder / platform
+    told = json.loads(hub.run("profile", user, "--platform", platform, "-o", str(path), "--json").stdout)
+    return path.read_bytes(), told.get("password", "")
+
+
+def install(machine: Machine, made: Client) -> Charon:
+    """Gives a user's machine a charon with what the profile says and nothing else."""
+    if "charon" in machine.node.processes:
+        machine.charon.kill()
+    machine.node.ip("addr flush to 10.99.0.0/16 dev eth0")
+    charon = machine.charon = Charon(machine.node, settings=f"{CLIENT_SETTINGS}\n  {made.settings}")
+    charon.start()
+    folder = machine.folder / "swanctl"
+    for name, content in made.files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    (folder / "swanctl.conf").write_text(made.conf)
+    environment = ("env", f"SWANCTL_DIR={folder}")
+    words = ("--load-all", "--clear", "--file", str(folder / "swanctl.conf"), "--uri", f"unix://{charon.vici}")
+    machine.node.run(*environment, "swanctl", *words)
+    return charon
 
 
 def client(platform: Platform, content: bytes, typed: Typed, *, hurry: int = 1, rekeying: bool = False) -> Client:

@@ -1,6 +1,5 @@
 """Each platform's profile, as hubgw wrote it, is all that a client needs to log in, carry, and rekey as it does."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,11 +8,10 @@ import pytest
 
 from hubgw.profiles.types import Platform
 from tests.lab import profiles
-from tests.lab.charon import Charon
 from tests.lab.platforms import Typed
 from tests.lab.reach import pings
 from tests.lab.topology import Lab
-from tests.lab.users import CLIENT_SETTINGS, OWN_AUTHORITY, Client, client, gateway_of_users
+from tests.lab.users import OWN_AUTHORITY, Client, client, gateway_of_users
 from tests.lab.waiting import wait_for
 
 _PASSWORDS = """
@@ -37,31 +35,6 @@ def machine(running_lab: Lab) -> Iterator[Client]:
     one.node.destroy()
 
 
-def _set_up(machine: Client, made: profiles.Client) -> Charon:
-    """Gives the machine a charon with what the profile says and nothing else."""
-    if "charon" in machine.node.processes:
-        machine.charon.kill()
-    machine.node.ip("addr flush to 10.99.0.0/24 dev eth0")
-    charon = machine.charon = Charon(machine.node, settings=f"{CLIENT_SETTINGS}\n  {made.settings}")
-    charon.start()
-    folder = machine.folder / "swanctl"
-    for name, content in made.files.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(content)
-    (folder / "swanctl.conf").write_text(made.conf)
-    environment = ("env", f"SWANCTL_DIR={folder}")
-    words = ("--load-all", "--clear", "--file", str(folder / "swanctl.conf"), "--uri", f"unix://{charon.vici}")
-    machine.node.run(*environment, "swanctl", *words)
-    return charon
-
-
-def _profile(lab: Lab, user: str, platform: Platform, folder: Path) -> tuple[bytes, str]:
-    """Returns what `hubgw profile` writes, and the password of the key in it."""
-    path = folder / platform
-    told = json.loads(lab.hub.run("profile", user, "--platform", platform, "-o", str(path), "--json").stdout)
-    return path.read_bytes(), told.get("password", "")
-
-
 def _carries(lab: Lab, machine: Client) -> bool:
     virtual = machine.virtual
     return pings(machine.node, virtual, "10.50.0.4") and pings(lab.vnets["vnet1"], "10.50.0.4", virtual)
@@ -71,10 +44,10 @@ def _carries(lab: Lab, machine: Client) -> bool:
 def test_a_profile_by_certificate_is_all_that_a_client_needs(
     lab: Lab, machine: Client, tmp_path: Path, platform: Platform
 ) -> None:
-    content, password = _profile(lab, f"{platform}@example.com", platform, tmp_path)
+    content, password = profiles.written(lab.hub, f"{platform}@example.com", platform, tmp_path)
     typed = Typed(key_password=password)
     made = profiles.client(platform, content, typed, rekeying=platform == "windows")
-    charon = _set_up(machine, made)
+    charon = profiles.install(machine, made)
     charon.swanctl("--initiate", "--child", made.child, "--timeout", "30")
     assert _carries(lab, machine)
     (name,) = {name for name, _ in charon.sas()}
@@ -94,9 +67,9 @@ def test_a_profile_by_certificate_is_all_that_a_client_needs(
 def test_a_platform_that_rekeys_by_its_clock_keeps_its_session(
     lab: Lab, machine: Client, tmp_path: Path, platform: Platform
 ) -> None:
-    content, password = _profile(lab, f"{platform}@example.com", platform, tmp_path)
+    content, password = profiles.written(lab.hub, f"{platform}@example.com", platform, tmp_path)
     made = profiles.client(platform, content, Typed(key_password=password), hurry=120)
-    charon = _set_up(machine, made)
+    charon = profiles.install(machine, made)
     charon.swanctl("--initiate", "--child", made.child, "--timeout", "30")
     first = charon.child_spis("profile")
     wait_for("it has rekeyed by itself", lambda: charon.child_spis("profile").isdisjoint(first), 90)
@@ -110,9 +83,9 @@ def test_a_profile_of_a_password_asks_for_nothing_else(
 ) -> None:
     lab.hub.apply_text(_PASSWORDS)
     try:
-        content, _ = _profile(lab, "paula", platform, tmp_path)
+        content, _ = profiles.written(lab.hub, "paula", platform, tmp_path)
         made = profiles.client(platform, content, Typed(password=_PASSWORD))
-        charon = _set_up(machine, made)
+        charon = profiles.install(machine, made)
         charon.swanctl("--initiate", "--child", made.child, "--timeout", "30")
         assert _carries(lab, machine)
         charon.swanctl("--terminate", "--ike", next(name for name, _ in charon.sas()))

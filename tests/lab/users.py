@@ -26,13 +26,14 @@ name: users
 location: westeurope
 properties:
   vpnAuthenticationTypes: [Certificate]
-  vpnClientRootCertificates: [{{name: root, publicCertData: {root}}}]
+  vpnClientRootCertificates: [{roots}]
 """
 OWN_AUTHORITY = """
 type: vpnServerConfigurations
 name: users
 location: westeurope
-properties: {vpnAuthenticationTypes: [Certificate]}
+properties:
+  vpnAuthenticationTypes: [Certificate]
 """
 """The vpnServerConfiguration that believes hubgw's own authority of users."""
 
@@ -154,10 +155,11 @@ def own_user(hub: Hub, name: str, folder: Path) -> Pair:
     return Pair(made.cert.certificate, made.key)
 
 
-def server(root: Pair) -> str:
-    """Returns the vpnServerConfiguration that believes an authority."""
-    data = "".join(line for line in root.pem.splitlines() if not line.startswith("---"))
-    return _SERVER.format(root=data)
+def server(root: Pair, *others: str) -> str:
+    """Returns the vpnServerConfiguration that believes an authority, and others, as PEM."""
+    texts = ("".join(line for line in pem.splitlines() if line[:3] != "---") for pem in (root.pem, *others))
+    roots = (f"{{name: root{number}, publicCertData: {data}}}" for number, data in enumerate(texts))
+    return _SERVER.format(roots=", ".join(roots))
 
 
 def node_with_users() -> str:

@@ -22,6 +22,7 @@ from hubgw.compile.credentials import UserNeeds
 from hubgw.names import Secret
 from hubgw.pki.authority import LIST_DAYS, new_authority, new_key, new_rsa_key, request
 from hubgw.pki.reading import key_id, read_certificates, read_revocation_lists, signed_by
+from hubgw.pki.subjects import users_of
 from hubgw.store.sqlite import SqliteStore
 from hubgw.store.types import StoreError
 from tests.certificates import NOW
@@ -175,7 +176,7 @@ def test_a_user_is_issued_one_for_the_key_of_the_request(made: Authority) -> Non
     key = new_rsa_key()
     issued, text = made.users.issue(request(key, "x"), ALICE, 90, renews=False, revokes=False, who="root")
     (read,) = read_certificates(text)
-    assert (read.subject, read.names, read.key_id) == (f"O=hubgw, CN={ALICE}", (ALICE,), key_id(key))
+    assert (read.subject, read.names, read.key_id) == (f"O=hubgw, OU=example.com, CN={ALICE}", (ALICE,), key_id(key))
     assert (issued.serial, issued.thumbprint, issued.not_after) == (read.serial, read.thumbprint, NOW + 90 * DAY)
     assert issued.renew_from == NOW + 60 * DAY
     (leaf,), below = _parsed(text), _parsed(made.users.authority().below[0])
@@ -184,6 +185,22 @@ def test_a_user_is_issued_one_for_the_key_of_the_request(made: Authority) -> Non
         ExtendedKeyUsageOID.CLIENT_AUTH
     ]
     assert made.again().issued() == made.users.issued() == (issued,)
+
+
+@pytest.mark.parametrize(
+    ("name", "subject"),
+    [
+        ("bob@Sales.example.com", "O=hubgw, OU=sales.example.com, CN=bob@Sales.example.com"),
+        ("laptop.example.com", "O=hubgw, CN=laptop.example.com"),
+    ],
+    ids=["with a domain", "without"],
+)
+def test_a_subject_has_the_domain_by_which_charon_finds_the_group(made: Authority, name: str, subject: str) -> None:
+    made.issue(name)
+    (issued,) = made.users.issued()
+    assert issued.subject == subject
+    domain = name.partition("@")[2]
+    assert not domain or users_of(domain).removesuffix("*") == subject.removesuffix(name)
 
 
 @pytest.mark.parametrize(

@@ -177,7 +177,7 @@ def test_a_revoked_user_is_off_and_nobody_else(rig: Rig) -> None:
         assert charon.forgotten == 1, "what comes by the old one from now on is seen"
         (server, other), _, _ = held(rig)
         charon.ike += [sa(50, server), sa(51, other), sa(52, server, "bob")]
-        charon.ike += [sa(54, server, established=0), sa(55, server, f"O=hubgw, CN={ALICE.title()}")]
+        charon.ike += [sa(54, server, established=0), sa(55, server, f"O=hubgw, OU=example.com, CN={ALICE.title()}")]
         charon.proved = {50: read_certificates(second_text), 51: read_certificates(first_text)}
         charon.fresh.clear()
         await rig.reconciler.reconcile()
@@ -197,7 +197,7 @@ def test_a_revoked_user_is_off_and_nobody_else(rig: Rig) -> None:
     run(case())
 
 
-@pytest.mark.parametrize("identity", ["*", "*@example.com", "O=hubgw, CN=*", "0a:0b:0c", "carol", ""])
+@pytest.mark.parametrize("identity", ["*", "*@example.com", "O=hubgw, OU=example.com, CN=*", "0a:0b:0c", "carol", ""])
 def test_who_is_nobody_is_off(rig: Rig, identity: str) -> None:
     async def case() -> None:
         await applied(rig)

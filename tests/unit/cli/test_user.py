@@ -169,7 +169,7 @@ def test_renew_goes_on_beside_and_revoke_ends(hubgw: Hubgw) -> None:
     assert _fetched() == (200, "application/pkix-crl", read.der)
     third = _listed(hubgw)[2]["serial"]
     ended = hubgw("user", "revoke", str(third).upper(), "--yes")
-    assert (ended.code, ended.out) == (0, f"O=hubgw, CN={ALICE}, serial {third}: revoked\n")
+    assert (ended.code, ended.out) == (0, f"O=hubgw, OU=example.com, CN={ALICE}, serial {third}: revoked\n")
     again = hubgw("user", "revoke", ALICE, "--yes")
     assert again.code == 4 and "no certificate in force has this name or serial" in again.err
     assert hubgw("user", "revoke", ALICE).code == 2, "nobody can be asked"

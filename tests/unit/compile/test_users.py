@@ -7,9 +7,10 @@ import pytest
 
 from hubgw.agent.desired import numbered
 from hubgw.compile.allocate import owners
+from hubgw.compile.credentials import UsersAuthority
 from hubgw.compile.plan import compile_plan
-from hubgw.pki.authority import issue, new_authority, new_key, request
-from hubgw.pki.reading import Credentials
+from hubgw.pki.authority import Authority, issue, new_authority, new_key, request, revocation_list, subordinate
+from hubgw.pki.reading import Credentials, read_certificates
 from hubgw.plan.ipsec import IkeServer, IkeUser
 from hubgw.plan.types import Plan
 from hubgw.resources.base import Resource
@@ -17,6 +18,8 @@ from hubgw.resources.inventory import Inventory
 from hubgw.resources.parse import parse
 
 ROOT = new_authority("users", time.time())
+OWN = new_authority("own", time.time(), path_length=1)
+"""hubgw's own authority of users."""
 
 
 def resource(type_: str, name: str, **properties: Any) -> Resource:
@@ -26,9 +29,12 @@ def resource(type_: str, name: str, **properties: Any) -> Resource:
     return parsed.resource
 
 
-def server(*types: str, **more: Any) -> Resource:
-    data = "".join(line for line in ROOT.certificate.splitlines() if not line.startswith("---"))
-    roots = [{"name": "root", "publicCertData": data}] if types else []
+def server(*types: str, believed: tuple[Authority, ...] = (ROOT,), **more: Any) -> Resource:
+    texts = (one.certificate.splitlines() for one in believed if types)
+    roots = [
+        {"name": f"root{number}", "publicCertData": "".join(line for line in text if not line.startswith("---"))}
+        for number, text in enumerate(texts)
+    ]
     if "Radius" in types:
         more["radiusServers"] = [{"radiusServerAddress": "192.0.2.1", "radiusServerSecret": "example-secret"}]
     return resource(
@@ -56,7 +62,16 @@ def plan_of(*resources: Resource) -> Plan:
     hubs, key = new_authority("hub", time.time()), new_key()
     mine = issue(hubs, request(key, "p1"), "p1", ["198.51.100.10"], now=time.time(), days=10)
     own = {inventory.user_gateways[0].key: Credentials(mine, key, (hubs.certificate,), ())}
-    return compile_plan(inventory, inventory.nodes[0], numbered(owners(inventory), {}), "digest", b"test", own=own)
+    numbers = numbered(owners(inventory), {})
+    users = own_authority()
+    return compile_plan(inventory, inventory.nodes[0], numbers, "digest", b"test", own=own, users=users)
+
+
+def own_authority() -> UsersAuthority:
+    now = time.time()
+    signing = subordinate(OWN, "signing", new_key(), now=now, days=10)
+    lists = revocation_list(signing, (), 1, now), revocation_list(OWN, (), 1, now)
+    return UsersAuthority(OWN.certificate, (signing.certificate,), lists)
 
 
 def servers(plan: Plan) -> dict[str, IkeServer]:
@@ -120,8 +135,7 @@ def grouped(*, default: bool, users: tuple[Resource, ...] = ()) -> dict[str, Ike
     return servers(plan_of(*grouped_resources(default=default), *users))
 
 
-def grouped_resources(*, default: bool) -> tuple[Resource, Resource]:
-
+def grouped_resources(*, default: bool, believed: tuple[Authority, ...] = (ROOT,)) -> tuple[Resource, Resource]:
     def group(name: str, priority: int, *values: str, is_default: bool = False) -> dict[str, Any]:
         members = [{"attributeType": "CertificateGroupId", "attributeValue": value} for value in values]
         return {
@@ -148,7 +162,7 @@ def grouped_resources(*, default: bool) -> tuple[Resource, Resource]:
         vpnServerConfiguration="s",
         p2SConnectionConfigurations=configurations,
     )
-    return server("Certificate", configurationPolicyGroups=groups), gateway
+    return server("Certificate", believed=believed, configurationPolicyGroups=groups), gateway
 
 
 def test_a_group_is_chosen_by_what_a_public_key_proves_and_nothing_else() -> None:
@@ -180,3 +194,42 @@ def test_without_a_default_group_there_is_no_way_for_the_rest() -> None:
     assert {one.remote_id for one in found.values()} == {"*@a.example", "*@b.example", "O=Example, OU=b, CN=*"}
     # Sessions are of a connection: its name is the same whatever else there is.
     assert found.keys() <= grouped(default=True).keys()
+
+
+@pytest.mark.parametrize("believed", [(), (ROOT, OWN)], ids=["nobody else", "the operator's too"])
+def test_who_calls_himself_by_his_subject_is_in_the_group_of_the_domain_that_hubgw_put_in_it(
+    believed: tuple[Authority, ...],
+) -> None:
+    plan = plan_of(*grouped_resources(default=True, believed=believed))
+    (root,) = read_certificates(OWN.certificate)
+    own = {one.remote_id: one for one in servers(plan).values() if one.remote_id.startswith("O=hubgw, ")}
+    # Others are believed as to names, and their subjects are not of hubgw's making.
+    assert {(one.eap, one.authorities, one.is_strict) for one in own.values()} == {("", (root.digest,), True)}
+    groups = dict(plan.users[0].groups)
+    assert {name: (groups[one.name], one.pools) for name, one in own.items()} == {
+        "O=hubgw, OU=a.example, CN=*": ("a", ("hgt1-10.99.0.0-25",)),
+        "O=hubgw, OU=b.example, CN=*": ("b", ("hgt1-10.99.1.0-25",)),
+    }
+
+
+def test_a_subject_that_a_group_has_itself_is_asked_for_once() -> None:
+    subject = "O=hubgw, OU=a.example, CN=*"
+    members = [{"attributeType": "CertificateGroupId", "attributeValue": value} for value in ("A.example", subject)]
+    groups = [{"name": "a", "properties": {"isDefault": True, "policyMembers": members}}]
+    gateway = resource(
+        "p2sVpnGateways",
+        "p1",
+        virtualHub="hub1",
+        vpnServerConfiguration="s",
+        p2SConnectionConfigurations=[
+            {
+                "name": "a",
+                "properties": {
+                    "vpnClientAddressPool": {"addressPrefixes": ["10.99.0.0/24"]},
+                    "configurationPolicyGroupAssociations": ["a"],
+                },
+            }
+        ],
+    )
+    found = servers(plan_of(server("Certificate", believed=(), configurationPolicyGroups=groups), gateway))
+    assert sorted(one.remote_id for one in found.values() if not one.eap) == ["%any", "*@A.example", subject]
