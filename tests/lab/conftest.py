@@ -13,6 +13,7 @@ from tests.lab.interop import Device, add_devices
 from tests.lab.node import Node
 from tests.lab.place import place
 from tests.lab.topology import Lab, build
+from tests.lab.users import Client, client
 
 _SHOWN = 4_000  # characters of each log
 
@@ -94,6 +95,23 @@ def bgp(lab: Lab, bgp_branches: BgpLab) -> BgpLab:
 def devices(running_lab: Lab) -> dict[str, Device]:
     """Devices of others, by the name of their daemon; the hub knows nothing of them until a case joins one."""
     return add_devices(running_lab)
+
+
+@pytest.fixture(scope="module")
+def two_clients(running_lab: Lab) -> Iterator[list[Client]]:
+    """Two users' machines, made once a module."""
+    made = [client(running_lab, number) for number in (51, 52)]
+    yield made
+    for one in made:
+        one.node.destroy()
+
+
+@pytest.fixture
+def clients(two_clients: list[Client]) -> Iterator[list[Client]]:
+    """Them, whom every case finds logged out."""
+    yield two_clients
+    for one in two_clients:
+        one.logout(force=True)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,31 +1,13 @@
 """Point-to-site: clients with certificates get addresses and reach virtual networks, inside ESP; of hubgw's own
 authority they do until they are revoked."""
 
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from tests.lab.capture import capture
 from tests.lab.reach import pings
 from tests.lab.topology import Lab
-from tests.lab.users import OWN_AUTHORITY, Client, client, gateway_of_users, own_user, root_of_users, server, user
+from tests.lab.users import OWN_AUTHORITY, Client, gateway_of_users, own_user, root_of_users, server, user
 from tests.lab.waiting import wait_for
-
-
-@pytest.fixture(scope="module")
-def clients(running_lab: Lab) -> Iterator[list[Client]]:
-    made = [client(running_lab, number) for number in (51, 52)]
-    yield made
-    for one in made:
-        one.node.destroy()
-
-
-@pytest.fixture(autouse=True)
-def logged_out(clients: list[Client]) -> Iterator[None]:
-    yield
-    for one in clients:
-        one.logout(force=True)
 
 
 def test_a_user_with_a_certificate_reaches_a_virtual_network(lab: Lab, clients: list[Client]) -> None:

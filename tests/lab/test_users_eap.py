@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import pytest
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509 import load_pem_x509_certificate
@@ -11,7 +10,7 @@ from cryptography.x509 import load_pem_x509_certificate
 from tests.certificates import Pair
 from tests.lab.reach import pings
 from tests.lab.topology import Lab
-from tests.lab.users import Client, client, gateway_of_users, root_of_users, server, user
+from tests.lab.users import Client, gateway_of_users, root_of_users, server, user
 from tests.lab.waiting import wait_for
 
 FIRST, SECOND, OTHER = "example-password-1", "example-password-2", "example-password-of-bob"
@@ -29,21 +28,6 @@ secrets {{
   }}
 }}
 """
-
-
-@pytest.fixture(scope="module")
-def clients(running_lab: Lab) -> Iterator[list[Client]]:
-    made = [client(running_lab, number) for number in (53, 54)]
-    yield made
-    for one in made:
-        one.node.destroy()
-
-
-@pytest.fixture(autouse=True)
-def logged_out(clients: list[Client]) -> Iterator[None]:
-    yield
-    for one in clients:
-        one.logout(force=True)
 
 
 def login(

@@ -7,14 +7,12 @@ from contextlib import contextmanager
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
-import pytest
-
 from tests.certificates import make, revoke
 from tests.lab import profiles
 from tests.lab.platforms import Typed
 from tests.lab.reach import pings
 from tests.lab.topology import Lab
-from tests.lab.users import OWN_AUTHORITY, Client, client, node_with_users, own_user, root_of_users, server, user
+from tests.lab.users import OWN_AUTHORITY, Client, node_with_users, own_user, root_of_users, server, user
 from tests.lab.waiting import wait_for
 
 _GROUPS = """  configurationPolicyGroups:
@@ -46,21 +44,6 @@ _CONFIGURATION = """    - name: {name}
 """
 _SUBJECT = "O=hubgw, OU=marketing.example.com, CN={name}@marketing.example.com"
 _POOLS = {"marketing": "10.99.1.0/24", "finance": "10.99.2.0/24", "rest": "10.99.3.0/24"}
-
-
-@pytest.fixture(scope="module")
-def clients(running_lab: Lab) -> Iterator[list[Client]]:
-    made = [client(running_lab, number) for number in (57, 58)]
-    yield made
-    for one in made:
-        one.node.destroy()
-
-
-@pytest.fixture(autouse=True)
-def logged_out(clients: list[Client]) -> Iterator[None]:
-    yield
-    for one in clients:
-        one.logout(force=True)
 
 
 def configured(believing: str, *, default: bool) -> str:

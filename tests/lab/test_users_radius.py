@@ -11,7 +11,7 @@ from tests.lab.radius import Radius
 from tests.lab.reach import pings
 from tests.lab.test_users_eap import by_password
 from tests.lab.topology import Lab
-from tests.lab.users import Client, client, node_with_users, root_of_users, server, user
+from tests.lab.users import Client, node_with_users, root_of_users, server, user
 
 FIRST, SECOND = "example-secret-one", 'example "secret" \\ two'
 USERS = {
@@ -44,21 +44,6 @@ _CONFIGURATION = """    - name: {name}
         vpnClientAddressPool: {{addressPrefixes: [10.99.{number}.0/24]}}
         configurationPolicyGroupAssociations: [{name}]
 """
-
-
-@pytest.fixture(scope="module")
-def clients(running_lab: Lab) -> Iterator[list[Client]]:
-    made = [client(running_lab, number) for number in (59, 60)]
-    yield made
-    for one in made:
-        one.node.destroy()
-
-
-@pytest.fixture(autouse=True)
-def logged_out(clients: list[Client]) -> Iterator[None]:
-    yield
-    for one in clients:
-        one.logout(force=True)
 
 
 @pytest.fixture

@@ -1,12 +1,12 @@
 """Point-to-site: what each platform's client proposes is taken, and its rekeys; several devices of one user."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
 from tests.lab.reach import pings
 from tests.lab.topology import Lab
-from tests.lab.users import Client, client, gateway_of_users, root_of_users, server, user
+from tests.lab.users import Client, gateway_of_users, root_of_users, server, user
 from tests.lab.waiting import wait_for
 
 # IKE and ESP of a client as its platform, or hubgw's profile, has them. None has PFS but strongSwan's own.
@@ -28,21 +28,6 @@ type: settings
 name: devices
 properties: {{resource: p2sVpnGateways/p1, concurrentSessions: {word}}}
 """
-
-
-@pytest.fixture(scope="module")
-def clients(running_lab: Lab) -> Iterator[list[Client]]:
-    made = [client(running_lab, number) for number in (55, 56)]
-    yield made
-    for one in made:
-        one.node.destroy()
-
-
-@pytest.fixture(autouse=True)
-def logged_out(clients: list[Client]) -> Iterator[None]:
-    yield
-    for one in clients:
-        one.logout(force=True)
 
 
 def proposes(one: Client, conf: str, key: str, platform: str) -> bool:
