@@ -5,7 +5,7 @@ import click
 from hubgw.agent.references import words
 from hubgw.cli import common
 from hubgw.cli.kinds import full_name
-from hubgw.cli.output import as_json, line, table
+from hubgw.cli.output import listing
 
 _HEADS = ("PREFIX", "VIA", "TUNNELS", "ORIGIN", "AS PATH")
 
@@ -21,12 +21,8 @@ def command(name: str, as_json_: bool, socket: str | None) -> None:
     """
     asked = full_name(name if "/" in name else f"hub/{name}")
     routes = common.client(socket).get("/hubgw/effective-routes", of=asked)["routes"]
-    if as_json_:
-        as_json(routes)
-        return
     rows = [
         [route["prefix"], route["via"], " ".join(route["nexthops"]), words(route["origin"]), route["asPath"]]
         for route in routes
     ]
-    for text in table(_HEADS, rows):
-        line(text)
+    listing(routes, _HEADS, rows, for_programs=as_json_)

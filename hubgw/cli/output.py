@@ -39,6 +39,15 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
 
 
+def listing(found: object, heads: Sequence[str], rows: Sequence[Sequence[str]], *, for_programs: bool) -> None:
+    """Writes what was found as JSON, or its rows as a table."""
+    if for_programs:
+        as_json(found)
+        return
+    for text in table(heads, rows):
+        line(text)
+
+
 def pairs(rows: Sequence[tuple[str, str]]) -> list[str]:
     """Returns the lines of one thing's fields, names before values."""
     width = max((len(name) for name, _ in rows), default=0)

@@ -12,7 +12,8 @@ import click
 from hubgw.cli import common
 from hubgw.cli.exits import Code, Fail
 from hubgw.cli.handed_out import PRIVATE, PUBLIC, create, fill, read_request
-from hubgw.cli.output import as_json, line, moment, table
+from hubgw.cli.issued import revoked_at, tell_issued, tell_revoked
+from hubgw.cli.output import line, listing, moment
 from hubgw.pki.authority import new_key, request
 
 
@@ -69,11 +70,7 @@ def issue(
     create(authority, PUBLIC)
     fill(authority, answer["authority"])
     written = [str(own), str(authority), *([str(made)] if key else [])]
-    if as_json_:
-        as_json({"issued": answer["issued"], "files": written})
-        return
-    issued = answer["issued"]
-    line(f"{issued['subject']}, serial {issued['serial']}, until {moment(issued['notAfter'])}: {' '.join(written)}")
+    tell_issued({"issued": answer["issued"], "files": written}, *written, for_programs=as_json_)
 
 
 @command.command("list")
@@ -82,12 +79,8 @@ def issue(
 def list_(*, as_json_: bool, socket: str | None) -> None:
     """List what was issued to branches."""
     issued: list[dict[str, Any]] = common.client(socket).get("/hubgw/pki")["issued"]
-    if as_json_:
-        as_json(issued)
-        return
     heads = ("NAME", "IDENTITIES", "SERIAL", "UNTIL", "REVOKED")
-    for text in table(heads, [_row(one) for one in issued]):
-        line(text)
+    listing(issued, heads, [_row(one) for one in issued], for_programs=as_json_)
 
 
 @command.command("revoke")
@@ -97,10 +90,8 @@ def list_(*, as_json_: bool, socket: str | None) -> None:
 def revoke(*, name: str, yes: bool, socket: str | None) -> None:
     """Revoke a certificate, or all of a name, for ever: the tunnels that it made end."""
     common.confirm("Revoke?", [name], yes=yes)
-    for one in common.client(socket).post("/hubgw/pki/revoke", {"name": name})["revoked"]:
-        line(f"{one['subject']}, serial {one['serial']}: revoked")
+    tell_revoked(common.client(socket).post("/hubgw/pki/revoke", {"name": name})["revoked"])
 
 
 def _row(one: dict[str, Any]) -> list[str]:
-    revoked = "" if one["revoked"] is None else moment(one["revoked"])
-    return [one["name"], " ".join(one["names"]), one["serial"], moment(one["notAfter"]), revoked]
+    return [one["name"], " ".join(one["names"]), one["serial"], moment(one["notAfter"]), revoked_at(one)]

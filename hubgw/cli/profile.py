@@ -15,7 +15,8 @@ import click
 from hubgw.cli import common
 from hubgw.cli.exits import Code, Fail
 from hubgw.cli.handed_out import PRIVATE, create, fill, new_password, read_password
-from hubgw.cli.output import as_json, line, moment, note
+from hubgw.cli.issued import tell_issued
+from hubgw.cli.output import as_json, line, note
 from hubgw.names import NO_USER, USER, Secret
 from hubgw.pki.authority import Use, issue, new_authority, new_rsa_key, request
 from hubgw.profiles.errors import ProfileError
@@ -90,15 +91,13 @@ def command(
 
 
 def _tell(path: Path, issued: dict[str, Any], password: Secret | None, *, for_programs: bool) -> None:
-    if for_programs:
+    if issued:
         told = {"password": password.reveal()} if password else {}
-        as_json({"file": str(path), **({"issued": issued} if issued else {}), **told})
-    elif not issued:
-        line(str(path))
+        tell_issued({"file": str(path), "issued": issued, **told}, str(path), for_programs=for_programs)
+    elif for_programs:
+        as_json({"file": str(path)})
     else:
-        line(f"{issued['subject']}, serial {issued['serial']}, until {moment(issued['notAfter'])}: {path}")
-        if password:
-            line(f"password: {password.reveal()}")
+        line(str(path))
 
 
 def _profile(terms: dict[str, Any], user: str) -> Profile:

@@ -7,7 +7,7 @@ import click
 
 from hubgw.agent.references import name_of
 from hubgw.cli.client import Client
-from hubgw.cli.output import age, as_json, line, table
+from hubgw.cli.output import age, listing
 
 _PEERS: Final[tuple[str, ...]] = (
     "PEER",
@@ -39,11 +39,7 @@ def show(agent: Client, what: str | None, of: str, as_json_: bool) -> None:
         heads, rows = _ROUTES[what], [_route(one, _ROUTES[what]) for one in found]
     else:
         raise click.UsageError(f"show bgp goes with one of: peers, {', '.join(_ROUTES)}")
-    if as_json_:
-        as_json(found)
-        return
-    for text in table(heads, rows):
-        line(text)
+    listing(found, heads, rows, for_programs=as_json_)
 
 
 def _peer(one: dict[str, Any]) -> list[str]:

@@ -14,7 +14,8 @@ from hubgw.agent.references import name_of
 from hubgw.cli import common
 from hubgw.cli.exits import Code, Fail
 from hubgw.cli.handed_out import PRIVATE, PUBLIC, create, fill, new_password, read_password, read_request
-from hubgw.cli.output import as_json, line, moment, pairs, table
+from hubgw.cli.issued import revoked_at, tell_issued, tell_revoked
+from hubgw.cli.output import as_json, line, listing, moment, pairs
 from hubgw.names import NO_USER, USER
 from hubgw.pki.authority import new_rsa_key, request
 from hubgw.pki.pkcs12 import Form, pkcs12
@@ -102,13 +103,8 @@ def _issue(
         fill(path, made, "hubgw user")
     else:
         fill(path, own + chain, "hubgw user")
-    is_told = key is not None and password_file is None
-    if as_json_:
-        as_json({"issued": issued, "file": str(path), **({"password": password.reveal()} if is_told else {})})
-        return
-    line(f"{issued['subject']}, serial {issued['serial']}, until {moment(issued['notAfter'])}: {path}")
-    if is_told:
-        line(f"password: {password.reveal()}")
+    made_here = {"password": password.reveal()} if key and password_file is None else {}
+    tell_issued({"issued": issued, "file": str(path), **made_here}, str(path), for_programs=as_json_)
 
 
 @command.command("list")
@@ -117,11 +113,8 @@ def _issue(
 def list_(*, as_json_: bool, socket: str | None) -> None:
     """List users' certificates, the newest last."""
     users: list[dict[str, Any]] = common.client(socket).get("/hubgw/users")["users"]
-    if as_json_:
-        as_json(users)
-        return
-    for text in table(("NAME", "SERIAL", "UNTIL", "RENEW FROM", "REVOKED"), [_row(one) for one in users]):
-        line(text)
+    heads = ("NAME", "SERIAL", "UNTIL", "RENEW FROM", "REVOKED")
+    listing(users, heads, [_row(one) for one in users], for_programs=as_json_)
 
 
 @command.command("show")
@@ -152,8 +145,7 @@ def show(*, name: str, as_json_: bool, socket: str | None) -> None:
 def revoke(*, name: str, yes: bool, socket: str | None) -> None:
     """Revoke a certificate, or all of a user, for ever: what stands by them ends."""
     common.confirm("Revoke?", [name], yes=yes)
-    for one in common.client(socket).post("/hubgw/users/revoke", {"name": name})["revoked"]:
-        line(f"{one['subject']}, serial {one['serial']}: revoked")
+    tell_revoked(common.client(socket).post("/hubgw/users/revoke", {"name": name})["revoked"])
 
 
 @command.command("disconnect")
@@ -196,5 +188,4 @@ def _print(pem: str) -> None:
 
 
 def _row(one: dict[str, Any]) -> list[str]:
-    revoked = "" if one["revoked"] is None else moment(one["revoked"])
-    return [one["name"], one["serial"], moment(one["notAfter"]), moment(one["renewFrom"]), revoked]
+    return [one["name"], one["serial"], moment(one["notAfter"]), moment(one["renewFrom"]), revoked_at(one)]
