@@ -4,7 +4,6 @@ What a gateway proves itself by is issued here as it is needed, and anew before 
 store, written as a whole.
 """
 
-import json
 import math
 import re
 import time
@@ -13,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 from hubgw.agent.journal import Journal
+from hubgw.agent.kept import Kept
 from hubgw.agent.service import Refusal, Refused
 from hubgw.agent.statuses import Issued
 from hubgw.agent.user_certificates import UserCertificates
@@ -52,10 +52,9 @@ class Certificates:
     """The authority, as the agent has it; `users` is the one of users. One call at a time."""
 
     def __init__(self, store: SqliteStore, journal: Journal, clock: Callable[[], float] = time.time) -> None:
-        self._store = store
         self._journal = journal
         self._clock = clock
-        self._state = self._kept()
+        self._kept = Kept(store, _KEPT_AS, _State)
         self.users = UserCertificates(store, journal, clock)
 
     def authority(self) -> str:
@@ -89,7 +88,7 @@ class Certificates:
         if stale:
             self._list_revoked(now)
         if due or gone or stale:
-            self._save()
+            self._kept.save()
         return self.known()
 
     def names_one(self, names: Sequence[str]) -> bool:
@@ -123,7 +122,7 @@ class Certificates:
         (read,) = read_certificates(made)
         new = Issued(name, read.serial, read.subject, read.names, read.not_after, None)
         self._state.issued.append(asdict(new))
-        self._save()
+        self._kept.save()
         self._journal.record("certificate.issued", name=name, serial=read.serial, who=who)
         return new, made
 
@@ -142,7 +141,7 @@ class Certificates:
             one["revoked"] = now
             self._journal.record("certificate.revoked", name=one["name"], serial=one["serial"], who=who)
         self._list_revoked(now)
-        self._save()
+        self._kept.save()
         return tuple(map(_issued, found))
 
     def revoked(self) -> Mapping[str, float]:
@@ -178,7 +177,7 @@ class Certificates:
             self._state.gateways, self._state.revocations = {}, ""
             made = new_authority("hubgw authority", self._clock())
             self._state.certificate, self._state.key = made.certificate, made.key.reveal()
-            self._save()
+            self._kept.save()
             self._journal.record("authority.made")
         return Authority(self._state.certificate, Secret(self._state.key))
 
@@ -188,17 +187,9 @@ class Certificates:
         revoked = [(one.serial, one.revoked) for one in self.issued() if one.revoked is not None]
         self._state.revocations = revocation_list(self._authority(), revoked, self._state.number, now)
 
-    def _save(self) -> None:
-        """Keeps what is; where the store refuses, what it has is taken back."""
-        try:
-            self._store.keep_secret(_KEPT_AS, json.dumps(asdict(self._state)).encode())
-        except BaseException:
-            self._state = self._kept()
-            raise
-
-    def _kept(self) -> _State:
-        stored = self._store.secret(_KEPT_AS)
-        return _State(**json.loads(stored)) if stored else _State()
+    @property
+    def _state(self) -> _State:
+        return self._kept.state
 
 
 def _issued(kept: Mapping[str, Any]) -> Issued:

@@ -4,7 +4,6 @@ to users and to the gateways that they call, and the lists of what is revoked.
 Everything is one secret of the store, written as a whole.
 """
 
-import json
 import math
 import re
 import secrets
@@ -13,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 from hubgw.agent.journal import Journal
+from hubgw.agent.kept import Kept
 from hubgw.agent.service import Refusal, Refused
 from hubgw.agent.statuses import IssuedToUser
 from hubgw.compile.credentials import UserNeeds, UsersAuthority
@@ -67,10 +67,9 @@ class UserCertificates:
     """The authority of users, as the agent has it. One call at a time."""
 
     def __init__(self, store: SqliteStore, journal: Journal, clock: Callable[[], float]) -> None:
-        self._store = store
         self._journal = journal
         self._clock = clock
-        self._state = self._kept()
+        self._kept = Kept(store, _KEPT_AS, _State)
 
     def authority(self) -> UsersAuthority:
         """Returns its certificates and lists; there is one as soon as it is asked for. Raises StoreError."""
@@ -112,7 +111,7 @@ class UserCertificates:
         if self._state.root and (is_stale or is_other):
             self._list_revoked(now)
         if due or gone or is_stale or is_other:
-            self._save()
+            self._kept.save()
         return self.known()
 
     def in_force(self, name: str) -> bool:
@@ -162,7 +161,7 @@ class UserCertificates:
         if revokes:
             self._revoke([one for one in self._state.issued if one["revoked"] is None and _is_of(one, name)], who)
         self._state.issued.append(asdict(new))
-        self._save()
+        self._kept.save()
         self._journal.record("certificate.issued", name=name, serial=read.serial, who=who)
         return new, made
 
@@ -178,7 +177,7 @@ class UserCertificates:
             message = f"{shown(name)}: no certificate in force has this name or serial; {hint}"
             raise Refused(Refusal.NOT_FOUND, [message])
         self._revoke(found, who)
-        self._save()
+        self._kept.save()
         return tuple(map(self._issued, found))
 
     def standing(self) -> Mapping[str, float]:
@@ -232,7 +231,7 @@ class UserCertificates:
             root, key = Authority(state.root, Secret(state.root_key)), Secret(state.signing_key)
             state.signing = subordinate(root, name, key, now=now, days=SIGNING_DAYS).certificate
             self._list_revoked(now)
-            self._save()
+            self._kept.save()
         return Authority(state.signing, Secret(state.signing_key))
 
     def _list_revoked(self, now: float) -> None:
@@ -257,17 +256,9 @@ class UserCertificates:
         revoked = min((one for one in times if one is not None), default=None)
         return IssuedToUser(**{**kept, "names": tuple(kept["names"]), "revoked": revoked})
 
-    def _save(self) -> None:
-        """Keeps what is; where the store refuses, what it has is taken back."""
-        try:
-            self._store.keep_secret(_KEPT_AS, json.dumps(asdict(self._state)).encode())
-        except BaseException:
-            self._state = self._kept()
-            raise
-
-    def _kept(self) -> _State:
-        stored = self._store.secret(_KEPT_AS)
-        return _State(**json.loads(stored)) if stored else _State()
+    @property
+    def _state(self) -> _State:
+        return self._kept.state
 
 
 def _is_of(kept: Mapping[str, Any], name: str) -> bool:
