@@ -23,7 +23,6 @@ from hubgw.agent.statuses import (
     Issued,
     IssuedToUser,
     Json,
-    ProfileTerms,
     ResourceStatus,
     SessionStatus,
     Status,
@@ -38,6 +37,7 @@ from hubgw.plan.bgp import PeerOf
 from hubgw.plan.diff import diff
 from hubgw.plan.types import Plan
 from hubgw.plan.words import describe
+from hubgw.profiles.types import Terms
 from hubgw.resources.inventory import Inventory
 from hubgw.resources.load import Loaded, load
 from hubgw.resources.parse import parse
@@ -286,7 +286,7 @@ class Hub:
             await self._settled()
         return made
 
-    async def profile(self, gateway: str, user: str) -> ProfileTerms:
+    async def profile(self, gateway: str, user: str) -> Terms:
         """See `Service.profile`."""
         return profile_terms(await self._desired(), gateway, user)
 

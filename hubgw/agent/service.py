@@ -12,12 +12,12 @@ from hubgw.agent.statuses import (
     Issued,
     IssuedToUser,
     Json,
-    ProfileTerms,
     ResourceStatus,
     SessionStatus,
     Status,
     UsersStatus,
 )
+from hubgw.profiles.types import Terms
 
 Sources = Sequence[tuple[str, bytes]]
 """Files of an apply: the name that its errors are told with, and the content as it was read."""
@@ -159,7 +159,7 @@ class Service(Protocol):
         beside what the user has, which goes on unless it `revokes`. INVALID, NOT_FOUND."""
         ...
 
-    async def profile(self, gateway: str, user: str) -> ProfileTerms:
+    async def profile(self, gateway: str, user: str) -> Terms:
         """Returns what a user's client of a p2sVpnGateway has to know, by its name or id; "": of the only one. INVALID,
         NOT_FOUND."""
         ...

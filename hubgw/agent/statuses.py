@@ -7,6 +7,7 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from ipaddress import IPv4Address, IPv4Network
 
 Json = Mapping[str, object]
 
@@ -198,22 +199,6 @@ class UsersStatus:
 
 
 @dataclass(frozen=True, slots=True)
-class ProfileTerms:
-    """What clients of a gateway have to know: the name or address that they call, the roots and, its issuer first, the
-    intermediates of its certificate as PEM, what goes into the tunnel, and a suite that it accepts, in Azure's words by
-    the fields of `profiles.types.Suite`."""
-
-    gateway: str
-    server: str
-    authorities: tuple[str, ...]
-    intermediates: tuple[str, ...]
-    authentication: str
-    routes: tuple[str, ...]
-    dns_servers: tuple[str, ...]
-    suite: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
 class CertificateStatus:
     """A certificate, or a revocation list, and until when (epoch seconds) it is good; None is for ever.
 
@@ -345,6 +330,8 @@ def to_json(value: object) -> object:
         return {str(key): to_json(item) for key, item in value.items()}
     if isinstance(value, tuple | list):
         return [to_json(item) for item in value]
+    if isinstance(value, IPv4Address | IPv4Network):
+        return str(value)
     return value
 
 

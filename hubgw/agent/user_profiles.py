@@ -2,18 +2,18 @@
 
 import ssl
 from collections.abc import Sequence
-from dataclasses import asdict, fields
+from dataclasses import fields
+from ipaddress import IPv4Address, IPv4Network
 from typing import Final
 
 from hubgw.agent.desired import Desired
 from hubgw.agent.references import is_named
 from hubgw.agent.service import Refusal, Refused
-from hubgw.agent.statuses import ProfileTerms
 from hubgw.compile.credentials import given
 from hubgw.compile.ways import ANYBODY
 from hubgw.pki.reading import Certificate
 from hubgw.plan.ipsec import IkeServer
-from hubgw.profiles.types import Authentication, Suite
+from hubgw.profiles.types import Authentication, Suite, Terms
 from hubgw.resources.p2s_gateway import P2sVpnGateway
 from hubgw.resources.vpn_server import VpnServerConfiguration
 
@@ -21,7 +21,7 @@ _SUITE: Final = Suite(ike_encryption="GCMAES256")
 """What every platform can do of what a gateway accepts that has no policy."""
 
 
-def profile_terms(desired: Desired, name: str, user: str) -> ProfileTerms:
+def profile_terms(desired: Desired, name: str, user: str) -> Terms:
     """Returns what a user's client of a gateway has to know; an empty name is the only one's.
 
     Who is among the vpnUsers proves himself by his password, and everybody else by a certificate, or where users have
@@ -47,15 +47,15 @@ def profile_terms(desired: Desired, name: str, user: str) -> ProfileTerms:
         raise Refused(Refusal.INVALID, [f"{gateway.name}: does not believe hubgw's own authority; {hint}"])
     policy = next(iter(server.properties.vpn_client_ipsec_policies), None)
     suite = Suite(**{one.name: getattr(policy, one.name) for one in fields(Suite)}) if policy else _SUITE
-    return ProfileTerms(
-        gateway=gateway.name,
+    return Terms(
+        name=gateway.name,
         server=way.local_id,
         authorities=tuple(map(_pem, credentials.believed)),
         intermediates=tuple(map(_pem, credentials.own[1:])),
         authentication=authentication,
-        routes=way.reached,
-        dns_servers=tuple(map(str, gateway.properties.custom_dns_servers)),
-        suite=asdict(suite),
+        routes=tuple(map(IPv4Network, way.reached)),
+        dns_servers=tuple(IPv4Address(str(one)) for one in gateway.properties.custom_dns_servers),
+        suite=suite,
     )
 
 

@@ -4,13 +4,13 @@ The key is made here, and is in the profile alone.
 """
 
 from contextlib import ExitStack
-from dataclasses import replace
-from ipaddress import IPv4Address, IPv4Network
+from dataclasses import fields, replace
 from pathlib import Path
 from time import time
 from typing import Any, Final
 
 import click
+from pydantic import TypeAdapter
 
 from hubgw.cli import common
 from hubgw.cli.exits import Code, Fail
@@ -21,7 +21,7 @@ from hubgw.names import NO_USER, USER, Secret
 from hubgw.pki.authority import Use, issue, new_authority, new_rsa_key, request
 from hubgw.profiles.errors import ProfileError
 from hubgw.profiles.render import PLATFORMS, render
-from hubgw.profiles.types import Platform, Profile, Rendered, Suite, UserCredentials
+from hubgw.profiles.types import Platform, Profile, Rendered, Terms, UserCredentials
 from hubgw.resources.problem import shown
 
 _KEYLESS: Final = frozenset({"azure"})
@@ -100,18 +100,9 @@ def _tell(path: Path, issued: dict[str, Any], password: Secret | None, *, for_pr
         line(str(path))
 
 
-def _profile(terms: dict[str, Any], user: str) -> Profile:
-    return Profile(
-        name=terms["gateway"],
-        server=terms["server"],
-        authorities=tuple(terms["authorities"]),
-        user=user,
-        authentication=terms["authentication"],
-        routes=tuple(map(IPv4Network, terms["routes"])),
-        dns_servers=tuple(map(IPv4Address, terms["dnsServers"])),
-        suite=Suite(**terms["suite"]),
-        intermediates=tuple(terms["intermediates"]),
-    )
+def _profile(told: dict[str, Any], user: str) -> Profile:
+    terms = TypeAdapter(Terms).validate_python(told)
+    return Profile(user=user, **{one.name: getattr(terms, one.name) for one in fields(Terms)})
 
 
 def _render(platform: Platform, profile: Profile) -> Rendered:

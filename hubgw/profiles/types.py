@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
 from typing import Literal
 
+from pydantic import ConfigDict
+from pydantic.alias_generators import to_camel
+
 from hubgw.names import Secret
 from hubgw.resources.ipsec import DhGroup, IkeEncryption, IkeIntegrity, IpsecEncryption, IpsecIntegrity, PfsGroup
 
@@ -14,10 +17,15 @@ Authentication = Literal["Certificate", "EapTls", "EapMsChapV2", "Radius"]
 """How the user proves who they are: IKEv2 public key, EAP-TLS, EAP-MSCHAPv2 with a password that hubgw keeps, or the
 EAP method of a RADIUS server's choice, which is given a user name and a password."""
 
+_AS_TOLD = ConfigDict(alias_generator=to_camel)
+"""How the agent's JSON names fields."""
+
 
 @dataclass(frozen=True, slots=True)
 class Suite:
     """The one suite that a profile asks for, which the gateway accepts: Azure's names, as in vpnClientIpsecPolicies."""
+
+    __pydantic_config__ = _AS_TOLD
 
     ike_encryption: IkeEncryption = "AES256"
     ike_integrity: IkeIntegrity = "SHA384"
@@ -37,28 +45,36 @@ class UserCredentials:
     chain: tuple[str, ...] = field(default=(), repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Profile:
-    """All that a client has to know.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What clients of a gateway have to know; `name` is the gateway's.
 
-    `server` is the name or address that it calls and that the gateway's certificate holds; `authorities` are the roots
+    `server` is the name or address that they call and that the gateway's certificate holds; `authorities` are the roots
     that the gateway's certificate is verified by, as PEM, that of its present one first: some platforms take one alone.
     `intermediates` are the authorities between that root and the gateway's certificate, its issuer first. `routes` are
-    what goes into the tunnel, 0.0.0.0/0 all. `credentials` are there where users prove themselves by a certificate, and
-    `password` protects the key inside the profile.
+    what goes into the tunnel, 0.0.0.0/0 all.
     """
+
+    __pydantic_config__ = _AS_TOLD
 
     name: str
     server: str
     authorities: tuple[str, ...]
-    user: str
     authentication: Authentication
     routes: Sequence[IPv4Network]
     dns_servers: Sequence[IPv4Address] = ()
     suite: Suite = Suite()
+    intermediates: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile(Terms):
+    """All that a user's client has to know. `credentials` are there where users prove themselves by a certificate, and
+    `password` protects the key inside the profile."""
+
+    user: str
     credentials: UserCredentials | None = None
     password: Secret | None = None
-    intermediates: tuple[str, ...] = ()
 
     @property
     def full_tunnel(self) -> bool:

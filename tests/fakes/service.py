@@ -16,7 +16,6 @@ from hubgw.agent.statuses import (
     IssuedToUser,
     Json,
     PoolStatus,
-    ProfileTerms,
     Provisioning,
     ResourceStatus,
     RouteStatus,
@@ -28,6 +27,7 @@ from hubgw.agent.statuses import (
     UserStatus,
     Validity,
 )
+from hubgw.profiles.types import Terms
 
 HEAD: Final = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/hubgw/providers"
 NOW: Final = 1_767_225_600.0  # 2026-01-01 00:00:00 UTC
@@ -355,9 +355,9 @@ class FakeService:
         self.issued_to_users.append(issued)
         return issued, "a certificate\n"
 
-    async def profile(self, gateway: str, user: str) -> ProfileTerms:
+    async def profile(self, gateway: str, user: str) -> Terms:
         self._called("profile", gateway=gateway, user=user)
-        return ProfileTerms(gateway, "vpn.example.com", (), (), "Certificate", (), (), {})
+        return Terms(name=gateway, server="vpn.example.com", authorities=(), authentication="Certificate", routes=())
 
     async def revoke_user(self, name: str, *, who: str) -> Sequence[IssuedToUser]:
         self._called("revoke_user", name=name, who=who)
