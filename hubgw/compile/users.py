@@ -65,7 +65,7 @@ def compile_users(draft: Draft, scope: Scope, secret_key: bytes, own: Own, autho
 def _compile_terms(
     draft: Draft, scope: Scope, users: HostedUsers, authority: UsersAuthority | None, *, certificate: str
 ) -> _Terms:
-    """Writes whom a configuration believes, with their lists; returns the terms of who has a certificate."""
+    """Writes whom a configuration believes, with their lists; returns the terms of a gateway."""
     server = users.server
     if not server.properties.by_certificate:
         return _Terms(certificate, (), (), is_strict=False)

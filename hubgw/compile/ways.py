@@ -30,8 +30,8 @@ class Way:
 
 
 def ways(users: HostedUsers, *, believes_own: bool) -> Iterator[Way]:
-    """Yields the ways in; who is in no group has none where there is no default. Where the gateway `believes_own`, who
-    has a certificate of hubgw's own authority is let in by it.
+    """Yields the ways in; who is in no group has none where there is no default. Where the gateway `believes_own`, the
+    subjects that hubgw's own authority gives lead into groups by domain too.
 
     charon leads who wants EAP past public keys, but not from one method to another: there is one. By EAP what the
     client calls itself is not proved, so that groups by certificates are by public keys alone. Where several ways fit a
