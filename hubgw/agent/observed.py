@@ -18,7 +18,7 @@ from hubgw.agent.statuses import (
 )
 from hubgw.drivers.strongswan.codec import ChildSa
 from hubgw.plan.ipsec import ALL_TRAFFIC
-from hubgw.plan.kernel import Group, Route, Tiers, Tunnels, Vrf
+from hubgw.plan.kernel import Group, Key, OnLink, Route, Tiers, Tunnels, Vrf
 from hubgw.plan.numbers import TABLES, tunnel_interface
 from hubgw.plan.types import Object, Plan, TunnelOf
 from hubgw.plan.words import few, via
@@ -145,5 +145,11 @@ def route_statuses(plan: Plan, seen: Iterable[Object]) -> Iterator[RouteStatus]:
             prefix=str(route.prefix),
             via=via(route.via),
             nexthops=tuple(tunnel_interface(member) for member in members),
-            origin=plan.owners.get(route.key, ("",))[0],
+            origin=_origin(plan, route),
         )
+
+
+def _origin(plan: Plan, route: Route) -> str:
+    """Returns whose a route is; that of a user's own address is no object of the plan, but its interface is."""
+    interface: Key = ("Tunnel", route.via.interface) if isinstance(route.via, OnLink) else ()
+    return plan.owners.get(route.key, plan.owners.get(interface, ("",)))[0]

@@ -13,11 +13,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from hubgw.agent.desired import Compiler, Desired
+from hubgw.agent.framed import Framed
 from hubgw.agent.journal import Journal
 from hubgw.agent.live import Sas, left_of_users, states, uncollected, up_tunnels
 from hubgw.agent.revocation import LOADED_WITHIN, revoked_sas
 from hubgw.agent.routing import Routing
 from hubgw.agent.statuses import Connection
+from hubgw.agent.user_sessions import REVOKED, Ends
 from hubgw.drivers.base import DriverError
 from hubgw.drivers.exabgp.driver import ExabgpDriver
 from hubgw.drivers.netlink.driver import NetlinkDriver
@@ -78,7 +80,8 @@ class State:
     whole: bool = False  # the last pass left nothing to do
     admitted: Set[Admitted] = frozenset()  # what learned routes admitted beside those, when `wanted` was made
     unfinished: bool = False  # what was followed since left something to do
-    revoked: set[int] = field(default_factory=set)  # unique ids of users' IKE SAs that end for it, until that is told
+    ends: Ends = field(default_factory=Ends)  # of users' SAs
+    framed: Sequence[Object] = ()  # routes of users to whom RADIUS gave addresses; beside what is `wanted`
     passes: int = 0
     writes: int = 0
 
@@ -93,6 +96,7 @@ class Reconciler:
         self.routing = routing
         self._lock = asyncio.Lock()
         self.state = State()
+        self._framed = Framed(drivers.strongswan, journal, self.state.ends)
 
     async def reconcile(self) -> bool:
         """Runs one pass; tells whether all is as wanted now. Raises StoreError."""
@@ -104,11 +108,12 @@ class Reconciler:
             seen = await self._observe(desired.plan)
             sas = await self._sas()
             up = up_tunnels(desired.plan.tunnels, sas)
-            before = [*state.wanted, *self.routing.groups(state.up)]
+            before = [*state.wanted, *self.routing.groups(state.up), *state.framed]
             await self.routing.configure(desired.plan)
             wanted, state.admitted = self._wanted(desired.plan, up), self.routing.admitted
             state.in_sync = state.in_sync or not state.unreachable
-            ops = self._possible(diff(wanted, seen))
+            framed = await self._framed.routes(desired.plan, sas)
+            ops = self._possible(diff([*wanted, *framed], seen))
             if stay := await self._collect(*left_of_users(desired.plan.users, sas)):
                 self.state.unreachable["netlink"] = f"SAs of users whose charon is gone stay: {stay[0]}"
             errors = await self._carry_out(ops, up)
@@ -118,7 +123,7 @@ class Reconciler:
             self._judge(desired.plan, errors)
             if settled:
                 self._tell(ops, before)
-            state.desired, state.wanted = desired, wanted
+            state.desired, state.wanted, state.framed = desired, wanted, framed
             refused = {target(error.op) for error in errors}
             state.loaded = frozenset(
                 obj.name for obj in wanted if isinstance(obj, IkeConnection) and obj not in refused
@@ -136,16 +141,18 @@ class Reconciler:
         if self._lock.locked():
             await self._follow_at_once(state.desired.plan)
         async with self._lock:
-            errors: list[OpError] = []
             away = set(state.unreachable)
             sas = await self._sas()
+            framed = await self._framed.routes(state.desired.plan, sas)
+            errors = await self._apply(diff(framed, state.framed))
+            state.framed = framed
             up = up_tunnels(state.desired.plan.tunnels, sas)
             if up != state.up or state.admitted is not self.routing.admitted:
                 wanted, state.admitted = self._wanted(state.desired.plan, up), self.routing.admitted
                 ops = diff(wanted, state.wanted)
                 # A group that learned routes no longer use is the pass's to delete.
                 idle = [op.old for op in ops if isinstance(op, Delete) and isinstance(op.old, Group)]
-                errors = await self._apply([op for op in ops if target(op) not in idle])
+                errors += await self._apply([op for op in ops if target(op) not in idle])
                 state.wanted = [*wanted, *idle]
                 await self.routing.set_up(up)
             state.unfinished = state.unfinished or bool(errors) or not state.unreachable.keys() <= away
@@ -285,7 +292,7 @@ class Reconciler:
         strongswan, users = self._drivers.strongswan, {one.name for one in desired.plan.users}
         for sa in revoked_sas(desired, sas, strongswan.fresh, strongswan.made_by):
             if interface_of(sa.connection) in users:
-                self.state.revoked.add(sa.uniqueid)
+                self.state.ends.put(sa.uniqueid, REVOKED)
             try:
                 refusal = await strongswan.terminate(sa.uniqueid)
             except DriverError as error:

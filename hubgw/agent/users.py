@@ -16,7 +16,7 @@ from hubgw.agent.pools import Pools
 from hubgw.agent.reconcile import Reconciler
 from hubgw.agent.refusals import Refusals, words
 from hubgw.agent.statuses import SessionStatus, UserStatus
-from hubgw.agent.user_sessions import Session, fields, spis, stands, user_of, whose
+from hubgw.agent.user_sessions import REPLACED, Session, fields, spis, stands, user_of, whose
 from hubgw.drivers.strongswan.codec import IkeSa
 from hubgw.drivers.strongswan.driver import StrongswanDriver
 from hubgw.drivers.strongswan.faults import Ended, Ending, Fault, Why
@@ -32,14 +32,13 @@ _REMEMBERED: Final = 4_096  # SAs that are gone, reasons, users who have signed 
 _WORDS: Final[Mapping[Ending, str]] = {
     Ending.PEER: "the client signed off",
     Ending.HUB: "the hub ended it",
-    Ending.REPLACED: "another login took its place",
+    Ending.REPLACED: REPLACED,
 }
 _NOT_REFUSED: Final = frozenset({Why.NO_ANSWER, Why.OTHER_AUTHORITY})
 """Who is silent has no session; whom one connection does not believe another may, and charon says when none does."""
 
 _SILENT: Final = "the client is silent (dead peer detection)"
 _CHARON: Final = "charon has ended"
-_REVOKED: Final = "the certificate is revoked, or may be"
 _UNTOLD: Final = "charon did not say why"
 
 K = TypeVar("K", bound=Hashable)
@@ -164,13 +163,12 @@ class Users:
     async def round(self) -> None:
         """Tells what is due. Raises DriverError."""
         self.look()
-        now = self._clock()
+        now, ends = self._clock(), self._reconciler.state.ends
         for number, (session, at) in list(self._leaving.items()):
-            if number in self._reasons or now >= at:
+            if number in self._reasons or number in ends or now >= at:
                 del self._leaving[number]
-                reason, revoked = self._reasons.pop(number, _UNTOLD), self._reconciler.state.revoked
-                self._tell_end(session, _REVOKED if number in revoked else reason)
-                revoked.discard(number)
+                reason = self._reasons.pop(number, _UNTOLD)
+                self._tell_end(session, ends.take(number) or reason)
         self.refusals.round()
         await self.pools.round()
 

@@ -43,6 +43,7 @@ class HostedUsers:
     instances: tuple[UserGatewayInstance, ...]
     passwords: tuple[VpnUser, ...] = ()
     static: tuple[StaticAddress, ...] = ()
+    framed: tuple[Prefix, ...] = ()
 
     @property
     def prefixes(self) -> tuple[Prefix, ...]:
@@ -51,6 +52,7 @@ class HostedUsers:
         return (
             *(prefix for pool in pools for prefix in pool.address_prefixes),
             *(ip_network(address) for one in self.static for address in one.addresses),
+            *self.framed,
         )
 
     @property
@@ -158,5 +160,11 @@ def _hosted_users(inventory: Inventory, node: Node, hub: VirtualHub) -> HostedUs
     server = of_type(inventory, VpnServerConfiguration, gateway.properties.vpn_server_configuration.key)
     if not instances:
         return None
-    static = inventory.static_addresses(gateway.key)
-    return HostedUsers(gateway, server, instances, inventory.users_of(server.key), static)
+    return HostedUsers(
+        gateway,
+        server,
+        instances,
+        inventory.users_of(server.key),
+        inventory.static_addresses(gateway.key),
+        inventory.framed_prefixes(gateway.key),
+    )

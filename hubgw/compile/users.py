@@ -15,7 +15,8 @@ from hubgw.compile.suites import suites_of_users
 from hubgw.compile.ways import Way, ways
 from hubgw.names import USER_PREFIX
 from hubgw.plan.ipsec import IkeCertificate, IkePool, IkeRadius, IkeServer, IkeUser
-from hubgw.plan.kernel import Element, OnLink, Route, Tunnel
+from hubgw.plan.kernel import Element, OnLink, Route, Tunnel, Unreachable
+from hubgw.plan.numbers import UNREACHABLE_METRIC
 from hubgw.plan.types import UsersOf
 from hubgw.resources.node import UserGatewayInstance
 from hubgw.resources.p2s_gateway import ConnectionConfiguration
@@ -58,6 +59,9 @@ def compile_users(draft: Draft, scope: Scope, secret_key: bytes, own: Own, autho
                 draft.add(_password(user, secret_key), user.id)
             for radius in users.server.radius:
                 draft.add(_radius(radius, secret_key), users.server.id)
+            for prefix in _merged(users.framed):
+                # Whoever has an address of these is routed to when he is in. Else a wider route would take it.
+                draft.add(Route(hosted.table, prefix, Unreachable(), UNREACHABLE_METRIC), users.gateway.id)
             for instance in users.instances:
                 _compile_instance(draft, scope, hosted, users, instance=instance, terms=terms)
 
@@ -101,7 +105,10 @@ def _compile_instance(
     alias = f"p2sVpnGateways/{gateway.name} instance {instance.instance}"
     every = tuple(ways(users, believes_own=bool(terms.own)))
     groups = tuple((f"{name}{way.suffix}", way.group) for way in every if way.group)
-    draft.users.append(UsersOf(name, if_id, gateway.id, instance.instance, instance.local_address, groups))
+    framed = tuple(_merged(users.framed))
+    draft.users.append(
+        UsersOf(name, if_id, gateway.id, instance.instance, instance.local_address, groups, hosted.table, framed)
+    )
     draft.add(Tunnel(name, if_id, hosted.vrf, mtu, alias), *owners)
     if not users.everything:
         draft.add(Element("no_default", (name,)), *owners)
@@ -130,6 +137,7 @@ def _compile_instance(
             eap=way.eap,
             remote_id=way.identity,
             groups=way.groups,
+            is_framed=bool(users.framed) and way.eap == "radius",
             unique=_UNIQUE[scope.inventory.concurrent_sessions(gateway.key)],
         )
         draft.add(server_of_users, *owners)
@@ -178,7 +186,8 @@ def hosted_pools(hosted: HostedHub) -> list[IPv4Network]:
     users = hosted.users
     if users is None:
         return []
-    return _merged(prefix for instance in users.instances for prefix in _parts(users, instance.instance))
+    given = (prefix for instance in users.instances for prefix in _parts(users, instance.instance))
+    return _merged((*given, *users.framed))
 
 
 def _reached(

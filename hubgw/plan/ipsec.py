@@ -159,7 +159,8 @@ class IkeServer:
     the `groups` where there are some (by the Class of RADIUS), is given an address of the `pools`, and reaches the
     prefixes that are `reached`. All of them share one interface. Where it `is_strict`, whoever has a certificate whose
     authority has no list, or one that is too old, is refused. `unique` is charon's word for several devices of one
-    user: never (all stay), replace (the newest does)."""
+    user: never (all stay), replace (the newest does). Where it `is_framed`, who is given an address by RADIUS has that
+    one instead."""
 
     name: str
     if_id: int
@@ -179,6 +180,7 @@ class IkeServer:
     groups: tuple[str, ...] = ()
     unique: str = "never"
     is_strict: bool = False
+    is_framed: bool = False
 
     @property
     def key(self) -> Key:

@@ -5,6 +5,7 @@ One generic diff serves all objects. Nothing here knows a resource.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import IPv4Network
 
 from hubgw.plan.bgp import PeerOf, RouteTable
 from hubgw.plan.ipsec import (
@@ -124,7 +125,8 @@ class TunnelOf:
 @dataclass(frozen=True, slots=True)
 class UsersOf:
     """Whose users share an interface, an IKE connection and pools of that name: full ids as plain strings. `groups` are
-    (name of an IKE connection, that of the policy group whose users it is for)."""
+    (name of an IKE connection, that of the policy group whose users it is for); `framed` are prefixes, of which each
+    address is routed in `table` to the instance at which whoever RADIUS gave it to is signed on."""
 
     name: str
     if_id: int
@@ -132,6 +134,8 @@ class UsersOf:
     instance: int
     local_address: str
     groups: tuple[tuple[str, str], ...] = ()
+    table: int = 0
+    framed: tuple[IPv4Network, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

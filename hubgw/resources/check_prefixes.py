@@ -49,7 +49,7 @@ def check_prefixes(report: Report) -> None:
         wans[wan_key].extend(_spaces(vnet, vnet.properties.address_space.address_prefixes))
     for gateway in report.inventory.user_gateways:
         if ends_at := report.of(VirtualHub, gateway.properties.virtual_hub):
-            wans[ends_at.properties.virtual_wan.key].extend((*_pools(gateway), *_static_addresses(report, gateway)))
+            wans[ends_at.properties.virtual_wan.key].extend((*_pools(gateway), *_own_addresses(report, gateway)))
     for wan_key in sorted(wans):
         _sweep(report, wans[wan_key])
 
@@ -75,12 +75,14 @@ def _pools(gateway: P2sVpnGateway) -> Iterator[_Entry]:
             yield _Entry(prefix, gateway, (*path, "addressPrefixes", position))
 
 
-def _static_addresses(report: Report, gateway: P2sVpnGateway) -> Iterator[_Entry]:
+def _own_addresses(report: Report, gateway: P2sVpnGateway) -> Iterator[_Entry]:
     if settings := report.inventory.settings_by_resource.get(gateway.key):
         for index, one in enumerate(settings.properties.static_addresses or ()):
             for position, address in enumerate(one.addresses):
                 path = ("properties", "staticAddresses", index, "addresses", position)
                 yield _Entry(ip_network(address), settings, path)
+        for index, prefix in enumerate(settings.properties.framed_address_prefixes or ()):
+            yield _Entry(prefix, settings, ("properties", "framedAddressPrefixes", index))
 
 
 def connected_vnets(report: Report) -> Iterator[tuple[VirtualNetwork, str]]:

@@ -15,7 +15,7 @@ def check_radius(report: Report) -> None:
 
 
 def _check_server(report: Report, server: VpnServerConfiguration) -> None:
-    asked, properties = "Radius" in server.properties.vpn_authentication_types, server.properties
+    asked, properties = server.properties.by_radius, server.properties
     at: Path = _SERVERS if properties.radius_servers else ("properties", "radiusServerAddress")
     if asked and not server.radius:
         report.add(

@@ -18,6 +18,7 @@ def check_users(report: Report) -> None:
     for gateway in report.inventory.user_gateways:
         _check_pools(report, gateway)
         _check_static_addresses(report, gateway)
+        _check_framed_prefixes(report, gateway)
     for server in report.inventory.servers:
         _check_roots(report, server)
 
@@ -43,6 +44,16 @@ def _check_static_addresses(report: Report, gateway: P2sVpnGateway) -> None:
     every = [(index, one.identity) for index, one in enumerate(settings.properties.static_addresses)]
     for (index, identity), _ in seconds(every, lambda it: it[1].casefold()):
         report.add(settings, (*path, index, "identity"), "has addresses already", shown(identity))
+
+
+def _check_framed_prefixes(report: Report, gateway: P2sVpnGateway) -> None:
+    settings = report.inventory.settings_by_resource.get(gateway.key)
+    server = report.of(VpnServerConfiguration, gateway.properties.vpn_server_configuration)
+    if settings and settings.properties.framed_address_prefixes and server and not server.properties.by_radius:
+        message = "are of users whom a RADIUS server knows, and the gateway asks none"
+        report.add(
+            settings, ("properties", "framedAddressPrefixes"), message, hint="add Radius to vpnAuthenticationTypes"
+        )
 
 
 def _check_roots(report: Report, server: VpnServerConfiguration) -> None:

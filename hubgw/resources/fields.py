@@ -330,6 +330,7 @@ PROPERTIES: Final[Mapping[str, Mapping[str, Rule]]] = {
         "concurrentSessions": DONE,
         "customRoutes": DONE,
         "staticAddresses": Group({"identity": DONE, "addresses": DONE}),
+        "framedAddressPrefixes": DONE,
         "provisioningState": READ_ONLY,
     },
 }

@@ -122,6 +122,11 @@ class Inventory:
         settings = self.settings_by_resource.get(gateway_key)
         return (settings and settings.properties.static_addresses) or ()
 
+    def framed_prefixes(self, gateway_key: str) -> tuple[Prefix, ...]:
+        """Returns the prefixes of which RADIUS servers give users of a gateway addresses of their own."""
+        settings = self.settings_by_resource.get(gateway_key)
+        return (settings and settings.properties.framed_address_prefixes) or ()
+
     def _said(self, link_key: str, field: str) -> list[SettingsProperties]:
         """Returns what settings say of a link, if one has the field: the link's own, or else those of its site."""
         keys = (link_key, link_key.partition(LINK_SEGMENT)[0])

@@ -51,7 +51,7 @@ class StaticAddress(Model):
     addresses: Annotated[tuple[Address, ...], Lenient, Field(min_length=2, max_length=2)]
 
 
-OF_USERS: Final = ("gatewayFqdn", "concurrentSessions", "customRoutes", "staticAddresses")
+OF_USERS: Final = ("gatewayFqdn", "concurrentSessions", "customRoutes", "staticAddresses", "framedAddressPrefixes")
 """What only a p2sVpnGateway has."""
 
 MOST_CUSTOM_ROUTES: Final = 100
@@ -69,7 +69,7 @@ class SettingsProperties(Model):
     `bgp_hold_time` is in seconds. `concurrent_sessions` is what becomes of a p2sVpnGateway's user on a second device:
     both stay, or the newest replaces the other; `custom_routes` are what its clients route into the tunnel beside what
     hubgw knows, as where BGP tells the prefixes of branches; `static_addresses` are of users with certificates, outside
-    of every pool."""
+    of every pool, as are `framed_address_prefixes`, of which RADIUS servers give users theirs (Framed-IP-Address)."""
 
     resource: ExtendedRef
     remote_identity: Annotated[str, AfterValidator(_identity)] | None = None
@@ -90,6 +90,7 @@ class SettingsProperties(Model):
     concurrent_sessions: ConcurrentSessions | None = None
     custom_routes: Annotated[tuple[Prefix, ...], Lenient, Field(max_length=MOST_CUSTOM_ROUTES)] | None = None
     static_addresses: Annotated[tuple[StaticAddress, ...], Lenient] | None = None
+    framed_address_prefixes: Annotated[tuple[Prefix, ...], Lenient] | None = None
 
 
 class Settings(Resource):

@@ -99,6 +99,11 @@ class VpnServerConfigurationProperties(Model):
         return "Certificate" in self.vpn_authentication_types
 
     @property
+    def by_radius(self) -> bool:
+        """Tells whether RADIUS servers are asked who users are."""
+        return "Radius" in self.vpn_authentication_types
+
+    @property
     def by_own_authority(self) -> bool:
         """Tells whether they are believed whose certificates hubgw's own authority issued, and nobody else."""
         return self.by_certificate and not self.vpn_client_root_certificates

@@ -1,8 +1,8 @@
-"""A FreeRADIUS of Debian's in a node, configured by hand: users, their passwords, and the Class of each."""
+"""A FreeRADIUS of Debian's in a node, configured by hand: users, their passwords, the Class and address of each."""
 
 import signal
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.lab.node import Node
@@ -72,11 +72,13 @@ server default {{
 
 @dataclass
 class Radius:
-    """A RADIUS server at an address of a node; `users` are passwords and classes (or none) by name."""
+    """A RADIUS server at an address of a node; `users` are passwords and classes (or none) by name, `framed` addresses
+    that it gives them."""
 
     node: Node
     address: str
     users: Mapping[str, tuple[str, str]]
+    framed: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -91,8 +93,9 @@ class Radius:
         (self.directory / "dictionary").touch()
         lines = []
         for name, (password, group) in self.users.items():
-            reply = f'\n\tClass := "{group}"' if group else ""
-            lines.append(f'{name} Cleartext-Password := "{password}"{reply}\n')
+            replies = [f'Class := "{group}"'] if group else []
+            replies += [f"Framed-IP-Address := {self.framed[name]}"] if name in self.framed else []
+            lines.append(f'{name} Cleartext-Password := "{password}"\n\t' + ",\n\t".join(replies) + "\n")
         (self.directory / "users").write_text("\n".join(lines))
         quoted = secret.replace("\\", "\\\\").replace('"', '\\"')
         conf = _CONF.format(name=self.name, directory=self.directory, secret=quoted, address=self.address)

@@ -31,10 +31,18 @@ secrets {{
 
 
 def login(
-    one: Client, authority: str, pair: Pair, *, method: str, name: str, secrets: str = "", root: str = ""
+    one: Client,
+    authority: str,
+    pair: Pair,
+    *,
+    method: str,
+    name: str,
+    secrets: str = "",
+    root: str = "",
+    instance: int = 0,
 ) -> bool:
     """Tells whether the gateway takes a user by an EAP method; `root` is who made the user's certificate."""
-    public_key = one.conf(authority, pair, identity=name)
+    public_key = one.conf(authority, pair, identity=name, instance=instance)
     conf = public_key.replace("auth = pubkey", f'auth = eap-{method}\n      eap_id = "{name}"', 1)
     one.charon.load(conf + secrets)
     if root:
@@ -59,10 +67,9 @@ def passwords(lab: Lab, root: Pair, **users: str) -> Iterator[str]:
             lab.hub.run("delete", *(f"vpnUsers/{name}" for name in users), "--yes")
 
 
-def by_password(one: Client, authority: str, pair: Pair, name: str, password: str) -> bool:
-    return login(
-        one, authority, pair, method="mschapv2", name=name, secrets=_SECRETS.format(name=name, password=password)
-    )
+def by_password(one: Client, authority: str, pair: Pair, name: str, password: str, *, instance: int = 0) -> bool:
+    secrets = _SECRETS.format(name=name, password=password)
+    return login(one, authority, pair, method="mschapv2", name=name, secrets=secrets, instance=instance)
 
 
 def by_tls(one: Client, authority: str, root: str, pair: Pair, name: str) -> bool:

@@ -19,6 +19,7 @@ from hubgw.drivers.strongswan.users import (
     Users,
     behind,
     encode_server,
+    leased,
     leases,
     pool_names,
     strangers,
@@ -44,6 +45,7 @@ class StrongswanDriver:
         self._wanted: dict[str, IkeConnection] = {}
         self._users: dict[str, Users] = {}
         self._users_of: frozenset[str] = frozenset()  # the interfaces
+        self._unrouted: frozenset[str] = frozenset()  # those of them whose users move no route
         self._credentials: list[_Credential] = []
         self._held = Held()
         self._peers = Peers()
@@ -58,6 +60,8 @@ class StrongswanDriver:
         self._wanted = {obj.name: obj for obj in objects if isinstance(obj, IkeConnection)}
         self._users = {obj.name: obj for obj in objects if isinstance(obj, Users)}
         self._users_of = frozenset(map(interface_of, self._users))
+        framed = (one for one in self._users.values() if isinstance(one, IkeServer) and one.is_framed)
+        self._unrouted = self._users_of - {interface_of(one.name) for one in framed}
         self._credentials = [obj for obj in objects if isinstance(obj, _Credential)]
 
     async def observe(self) -> list[Object]:
@@ -160,12 +164,12 @@ class StrongswanDriver:
 
     async def events(self) -> AsyncIterator[str]:
         """Yields the name of a connection whenever an SA of it came or went, and an empty one when events have begun to
-        come: what came and went before is for the caller to look at. Not of users, who move no route, and may come by
-        the hundred. Raises DriverError when charon is gone."""
+        come: what came and went before is for the caller to look at. Not of users who move no route, as those do whom
+        RADIUS gives addresses: they may come by the hundred. Raises DriverError when charon is gone."""
 
         def names(kind: str, message: Mapping[str, object]) -> list[str]:
             self._peers.hear(kind, message, time.time())
-            return moved(kind, message, self._ledger.changed, self._users_of)
+            return moved(kind, message, self._ledger.changed, self._unrouted)
 
         def wanted(packet: bytes) -> bool:
             return not logins.is_child(packet, self._users_of)
@@ -190,6 +194,12 @@ class StrongswanDriver:
     async def leases(self) -> list[Leases]:
         """Returns how full the pools of ours are."""
         return await self._commands.call(lambda session: list(leases(session.get_pools())))
+
+    async def leased(self, pool: str) -> set[tuple[str, str]]:
+        """Returns the addresses of a pool that somebody has, and whose each is."""
+        return await self._commands.call(
+            lambda session: set(leased(session.get_pools({"leases": "yes", "name": pool})))
+        )
 
     def _observe(self, session: Session) -> list[Object]:
         known = self._ledger.of(codec.started(session.stats()))

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Final
 
 from hubgw.drivers.strongswan.codec import REPLAY_WINDOW, Certificates, offered
 from hubgw.names import Secret, is_ours
@@ -10,6 +10,9 @@ from hubgw.plan.ipsec import IkePool, IkeRadius, IkeServer, IkeUser
 from hubgw.plan.types import Delete, Op
 
 Users = IkeServer | IkePool | IkeRadius
+
+_BY_RADIUS: Final = "radius"
+"""The pool by which charon knows that of eap-radius: the Framed-IP-Address of who signs on, where he has one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +39,7 @@ def encode_server(server: IkeServer, certificates: Certificates, methods: Set[st
             "dpd_delay": str(server.dpd_delay),
             "rekey_time": "0",
             "send_cert": "always",
-            "pools": list(server.pools),
+            "pools": [*([_BY_RADIUS] if server.is_framed else []), *server.pools],
             "local": {"auth": "pubkey", "id": server.local_id, "certs": [certificates[server.certificate].der]},
             "remote": _remote(server, certificates),
             "children": {
@@ -85,6 +88,7 @@ def other_proof(old: IkeServer, new: IkeServer) -> bool:
         return one.eap, one.if_id, one.local_address, one.local_id, one.remote_id, one.groups
 
     kept = set(old.authorities) <= set(new.authorities) and set(old.pools) <= set(new.pools)
+    kept = kept and old.is_framed <= new.is_framed
     return ends(old) != ends(new) or not kept
 
 
@@ -117,6 +121,14 @@ def leases(message: Mapping[str, Any]) -> Iterator[Leases]:
     """Yields what get-pools says of those that are ours."""
     for name in sorted(pool_names(message)):
         yield Leases(name, *(int(message[name].get(key, 0)) for key in ("size", "online", "offline")))
+
+
+def leased(message: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yields (address, identity of who has it now) of get-pools with leases."""
+    for pool in message.values():
+        for one in pool.get("leases", {}).values():
+            if one["status"] == b"online":
+                yield one["address"].decode(), one["identity"].decode(errors="replace")
 
 
 def to_ledger(one: Users) -> dict[str, object]:

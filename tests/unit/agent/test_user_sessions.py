@@ -13,6 +13,7 @@ from hubgw.agent.diagnosis import Diagnosis
 from hubgw.agent.dialler import Dialler
 from hubgw.agent.refusals import MOST, MOST_NAMELESS, MOST_OF_ONE, SILENCE
 from hubgw.agent.service import Refusal, Refused
+from hubgw.agent.user_sessions import REVOKED
 from hubgw.agent.users import PATIENCE
 from hubgw.drivers.strongswan.codec import IkeSa
 from hubgw.drivers.strongswan.faults import Ended, Ending, Fault, Why
@@ -200,13 +201,13 @@ def test_who_is_revoked_is_told_to_be_so_whatever_charon_says(tmp_path: Path) ->
     async def case() -> None:
         rig = await with_users(tmp_path)
         await listed(rig, sa(1))
-        rig.reconciler.state.revoked.add(1)
+        rig.reconciler.state.ends.put(1, REVOKED)
         rig.users.take(Ended(1, Ending.HUB))
         rig.users.take(Went(1))
         await later(rig)
         (told,) = rig.events("user.logout")
         assert told.endswith("reason='the certificate is revoked, or may be'")
-        assert rig.reconciler.state.revoked == set()
+        assert 1 not in rig.reconciler.state.ends
 
     run(case())
 

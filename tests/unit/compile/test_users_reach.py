@@ -10,13 +10,15 @@ from hubgw.names import Secret
 from hubgw.pki.reading import Credentials
 from hubgw.plan.bgp import StaticRoute
 from hubgw.plan.ipsec import IkePool, IkeServer
-from hubgw.plan.kernel import Address, Element, OnLink, Route
+from hubgw.plan.kernel import Address, Element, OnLink, Route, Unreachable
+from hubgw.plan.numbers import UNREACHABLE_METRIC
 from hubgw.plan.types import Plan
 from tests.certificates import make
 from tests.unit.compile.worlds import document, inventory_of
 
 _ROOT = make("O=Example, CN=users", ca=True)
 _SERVER = make("O=hubgw, CN=p1", ["198.51.100.10"], by=_ROOT)
+_RADIUS = {"radiusServerAddress": "198.51.100.1", "radiusServerSecret": "example-secret"}
 _OWN = Credentials(_SERVER.pem, Secret(_SERVER.key), (), ())
 
 
@@ -25,6 +27,7 @@ def _plan(
     branch_to_branch: bool = True,
     everything: bool = False,
     instances: tuple[int, ...] = (0, 1),
+    by_radius: bool = False,
     **settings: Any,
 ) -> Plan:
     data = "".join(line for line in _ROOT.pem.splitlines() if not line.startswith("---"))
@@ -50,7 +53,8 @@ def _plan(
         document(
             "vpnServerConfigurations",
             "users",
-            vpnAuthenticationTypes=["Certificate"],
+            vpnAuthenticationTypes=["Certificate", *(["Radius"] if by_radius else [])],
+            radiusServers=[_RADIUS] if by_radius else [],
             vpnClientRootCertificates=[{"name": "root", "publicCertData": data}],
         ),
         document(
@@ -114,6 +118,20 @@ def test_a_static_address_is_a_pool_of_one_for_who_is_exactly_that() -> None:
     assert ways["10.98.0.129/32"] == OnLink(name)
     assert StaticRoute(IPv4Network("10.98.0.129/32"), plan.users[0].gateway) in plan.route_tables[0].statics
     assert {"10.98.0.1/32", "10.98.0.129/32"} < set(found["%any"].reached)
+
+
+def test_a_framed_address_is_routed_nowhere_before_somebody_has_it() -> None:
+    plan = _plan(by_radius=True, framedAddressPrefixes=["10.97.0.0/25", "10.97.0.128/25"])
+    framed = IPv4Network("10.97.0.0/24")
+    table = plan.users[0].table
+    assert [(one.framed, one.table) for one in plan.users] == [((framed,), table)] * 2
+    ways = [obj for obj in plan.objects if isinstance(obj, Route) and str(obj.prefix).startswith("10.97.0.")]
+    assert ways == [Route(table, framed, Unreachable(), UNREACHABLE_METRIC)]
+    assert StaticRoute(framed, plan.users[0].gateway) in plan.route_tables[0].statics
+    servers = [obj for obj in plan.objects if isinstance(obj, IkeServer)]
+    assert {one.eap: one.is_framed for one in servers} == {"": False, "radius": True}
+    assert all(str(framed) in one.reached for one in servers)
+    assert not any(IPv4Network(obj.prefix).overlaps(framed) for obj in plan.objects if isinstance(obj, IkePool))
 
 
 def test_internet_security_sends_everything_into_the_tunnel_and_admits_a_default_route() -> None:

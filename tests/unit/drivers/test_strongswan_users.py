@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from hubgw.drivers.strongswan.users import encode_server, encode_user, other_proof, strangers
+from hubgw.drivers.strongswan.users import encode_server, encode_user, leased, other_proof, strangers
 from hubgw.names import Secret
 from hubgw.plan.ipsec import IkeCertificate, IkeServer, IkeUser
 
@@ -50,6 +50,23 @@ def test_sessions_end_where_who_is_in_may_be_nobody_now() -> None:
         replace(SERVER, local_id="vpn.example.com"),
     ):
         assert other_proof(SERVER, other)
+    framed = replace(SERVER, is_framed=True)
+    assert other_proof(framed, SERVER) and not other_proof(SERVER, framed), "addresses are of no pool any longer"
+
+
+def test_who_has_an_address_by_radius_is_given_none_of_the_pools() -> None:
+    (connection,) = encode_server(replace(SERVER, is_framed=True), CERTIFICATES, frozenset()).values()
+    assert isinstance(connection, dict) and connection["pools"] == ["radius", "hgt1-pool0"]
+
+
+def test_an_address_is_leased_while_its_client_is_there() -> None:
+    told = [("10.99.0.1", "alice", b"online"), ("10.99.0.2", "bob", b"offline")]
+    leases = {
+        str(number): {"address": address.encode(), "identity": name.encode(), "status": status}
+        for number, (address, name, status) in enumerate(told)
+    }
+    assert set(leased({"hgt1-pool0": {"size": b"2", "leases": leases}})) == {("10.99.0.1", "alice")}
+    assert set(leased({})) == set(leased({"hgt1-pool0": {"size": b"2"}})) == set()
 
 
 def test_who_is_known_by_the_name_of_no_password_is_a_stranger() -> None:
