@@ -52,7 +52,7 @@ class Terms:
         framed = [obj for obj in objects if isinstance(obj, IkeServer) and obj.is_framed]
         return cls(
             plan,
-            {one.name: by_interface[interface_of(one.name) or ""] for one in framed},
+            {one.name: by_interface[interface_of(one.name)] for one in framed},
             {one.name: {name: prefixes[name] for name in one.pools} for one in framed},
         )
 

@@ -23,6 +23,7 @@ from hubgw.drivers.strongswan.users import (
     leases,
     pool_names,
     strangers,
+    unrouted,
 )
 from hubgw.names import USER_PREFIX, Secret, interface_of
 from hubgw.pki.reading import Certificate
@@ -60,8 +61,7 @@ class StrongswanDriver:
         self._wanted = {obj.name: obj for obj in objects if isinstance(obj, IkeConnection)}
         self._users = {obj.name: obj for obj in objects if isinstance(obj, Users)}
         self._users_of = frozenset(map(interface_of, self._users))
-        framed = (one for one in self._users.values() if isinstance(one, IkeServer) and one.is_framed)
-        self._unrouted = self._users_of - {interface_of(one.name) for one in framed}
+        self._unrouted = unrouted(self._users.values())
         self._credentials = [obj for obj in objects if isinstance(obj, _Credential)]
 
     async def observe(self) -> list[Object]:

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from hubgw.drivers.strongswan.codec import REPLAY_WINDOW, Certificates, offered
-from hubgw.names import Secret, is_ours
+from hubgw.names import Secret, interface_of, is_ours
 from hubgw.plan.ipsec import IkePool, IkeRadius, IkeServer, IkeUser
 from hubgw.plan.types import Delete, Op
 
@@ -104,6 +104,13 @@ def strangers(messages: Iterable[Mapping[str, Any]], connections: Set[str], know
                 identity: bytes = sa.get("remote-eap-id") or sa.get("remote-id") or b""
                 if identity.decode(errors="replace").lower().rpartition("\\")[2] not in known:
                     yield sa["uniqueid"].decode()
+
+
+def unrouted(users: Iterable[Users]) -> frozenset[str]:
+    """Returns the interfaces of users none of whom has a route of his own."""
+    servers = [one for one in users if isinstance(one, IkeServer)]
+    every = {interface_of(one.name) for one in servers}
+    return frozenset(every - {interface_of(one.name) for one in servers if one.is_framed})
 
 
 def encode_pool(pool: IkePool) -> dict[str, object]:

@@ -92,6 +92,8 @@ def test_an_agent_that_comes_back_takes_no_route_away(tmp_path: Path) -> None:
         rig.machine.strongswan.reach.away = "no charon"
         await again.reconciler.reconcile()
         assert routed(again) == {A: "hgt1"}, "the kernel's SAs go on without charon"
+        await again.delete("settings/p1")
+        assert routed(again) == {}, "not where the prefix is gone"
 
     run(case())
 

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from hubgw.drivers.strongswan.users import encode_server, encode_user, leased, other_proof, strangers
+from hubgw.drivers.strongswan.users import encode_server, encode_user, leased, other_proof, strangers, unrouted
 from hubgw.names import Secret
 from hubgw.plan.ipsec import IkeCertificate, IkeServer, IkeUser
 
@@ -57,6 +57,13 @@ def test_sessions_end_where_who_is_in_may_be_nobody_now() -> None:
 def test_who_has_an_address_by_radius_is_given_none_of_the_pools() -> None:
     (connection,) = encode_server(replace(SERVER, is_framed=True), CERTIFICATES, frozenset()).values()
     assert isinstance(connection, dict) and connection["pools"] == ["radius", "hgt1-pool0"]
+
+
+def test_where_some_are_given_addresses_by_radius_users_move_routes() -> None:
+    by_radius = replace(SERVER, name="hgt1-eap", eap="radius")
+    others = replace(SERVER, name="hgt2")
+    assert unrouted([SERVER, by_radius, others]) == {"hgt1", "hgt2"}
+    assert unrouted([SERVER, replace(by_radius, is_framed=True), others]) == {"hgt2"}
 
 
 def test_an_address_is_leased_while_its_client_is_there() -> None:
