@@ -35,6 +35,10 @@ USER_PREFIX: Final = "hgu"
 """What the ids of users' passwords in charon begin with."""
 
 
+BARRED: Final = "-barred"
+"""What the name of an IKE connection ends in that takes in who is to get nothing."""
+
+
 def is_ours(name: str) -> bool:
     """Tells whether an interface or IKE connection of this name belongs to hubgw.
 

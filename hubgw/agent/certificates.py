@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
+from hubgw.agent.barred import BarredCertificates
 from hubgw.agent.journal import Journal
 from hubgw.agent.kept import Kept
 from hubgw.agent.service import Refusal, Refused
@@ -49,13 +50,15 @@ class _State:
 
 
 class Certificates:
-    """The authority, as the agent has it; `users` is the one of users. One call at a time."""
+    """The authority, as the agent has it; `users` is the one of users, `barred` what others issued that is no good. One
+    call at a time."""
 
     def __init__(self, store: SqliteStore, journal: Journal, clock: Callable[[], float] = time.time) -> None:
         self._journal = journal
         self._clock = clock
         self._kept = Kept(store, _KEPT_AS, _State)
         self.users = UserCertificates(store, journal, clock)
+        self.barred = BarredCertificates(store)
 
     def authority(self) -> str:
         """Returns the authority's certificate, as PEM; there is one as soon as it is asked for. Raises StoreError."""

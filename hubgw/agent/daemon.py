@@ -27,6 +27,7 @@ from hubgw.agent.reconcile import Drivers, Reconciler
 from hubgw.agent.resolved import Resolved
 from hubgw.agent.resolver import Resolver
 from hubgw.agent.routing import Routing
+from hubgw.agent.thumbprints import Thumbprints
 from hubgw.agent.triggers import Triggers
 from hubgw.agent.users import Users
 from hubgw.compile.machine import SYSCTLS
@@ -48,6 +49,7 @@ FIRST_RETRY = 1.0
 FIRST_LISTEN = 0.1
 LONGEST_RETRY = 30.0
 EXPIRY_EVERY = 60.0  # seconds: a certificate that is applied with few days left is told soon
+TOGETHER = 0.1  # seconds: charon remembers about 30 certificates, and does not get so many by then
 POLL = 1.0  # seconds: charon tells nobody that a connection was unloaded
 
 
@@ -127,6 +129,14 @@ class Agent:
         self._dialler = Dialler(self._reconciler, drivers.strongswan, self._journal)
         self._resolver = Resolver(self._reconciler, resolved, self._journal, changed=self._triggers.fire)
         self._users = Users(self._reconciler, drivers.strongswan, self._journal)
+        self._thumbprints = Thumbprints(
+            self._reconciler,
+            drivers.strongswan,
+            self._users,
+            certificates.barred,
+            self._journal,
+            changed=self._triggers.fire,
+        )
         self._diagnosis = Diagnosis(self._reconciler, drivers.strongswan, self._journal, self._users)
         self._pause = 0.0
         self._retry = Backoff(FIRST_RETRY, LONGEST_RETRY)
@@ -154,6 +164,7 @@ class Agent:
             self._dial,
             self._names,
             self._sign_ons,
+            self._judge,
             self._bgp,
             self._expire,
         ]
@@ -252,6 +263,12 @@ class Agent:
         await asyncio.sleep(POLL)
         with suppress(DriverError):
             await self._users.round()
+
+    async def _judge(self) -> None:
+        """Users by whose certificates they signed on; of many at once charon is asked together."""
+        with suppress(DriverError):
+            await self._thumbprints.follow()
+        await asyncio.sleep(TOGETHER)
 
     async def _expire(self) -> None:
         """Certificates that end soon."""

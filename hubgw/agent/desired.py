@@ -7,7 +7,7 @@ from typing import Any
 
 from hubgw.agent.certificates import Certificates, Needs
 from hubgw.compile.allocate import owners
-from hubgw.compile.credentials import Own, UserNeeds, UsersAuthority, needs, user_needs
+from hubgw.compile.credentials import Barred, Own, UserNeeds, UsersAuthority, needs, user_needs
 from hubgw.compile.draft import Allocations
 from hubgw.compile.plan import compile_plan
 from hubgw.compile.where import Addresses
@@ -34,6 +34,7 @@ class Desired:
     user_needs: UserNeeds
     users: UsersAuthority | None = field(repr=False)
     standing: Mapping[str, float]  # as `revoked`, of users, with those of whom nothing is
+    barred: Barred = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,7 @@ class _Compiled:
     addresses: Addresses
     own: Own = field(repr=False)
     users: UsersAuthority | None = field(repr=False)
+    barred: Barred = field(repr=False)
     plan: Plan
 
 
@@ -75,6 +77,7 @@ class Compiler:
             if self._latest is None or self._latest.snapshot.generation != self._store.head:
                 self._latest = await asyncio.to_thread(self._compile, self._store.read())
             latest = self._latest
+            self._certificates.barred.ensure(latest.user_needs.others)
             found = self._found(
                 {**self._certificates.ensure(latest.needs), **self._certificates.users.ensure(latest.user_needs)}
             )
@@ -92,6 +95,7 @@ class Compiler:
             "addresses": self._addresses(),
             "users": users.believed(),
             "standing": users.standing(),
+            "barred": self._certificates.barred.known(),
         }
 
     def _known(self) -> Own:
@@ -101,18 +105,27 @@ class Compiler:
         """Compiles resources that are not stored; what has no number yet gets one as the store would give it."""
         numbers = numbered(owners(inventory), allocations, last)
         known, own, addresses = self._compiled, self._known(), self._addresses()
-        users = self._certificates.users.believed()
-        if known is None or (known.numbers, known.own, known.users, known.addresses, known.resources) != (
+        users, barred = self._certificates.users.believed(), self._certificates.barred.known()
+        if known is None or (known.numbers, known.own, known.users, known.barred, known.addresses, known.resources) != (
             numbers,
             own,
             users,
+            barred,
             addresses,
             inventory.by_key,
         ):
-            key = self._store.hmac_key
-            node = self._node(inventory)
-            plan = compile_plan(inventory, node, numbers, self._ruleset, key, own=own, users=users, addresses=addresses)
-            self._compiled = known = _Compiled(inventory.by_key, numbers, addresses, own, users, plan)
+            plan = compile_plan(
+                inventory,
+                self._node(inventory),
+                numbers,
+                self._ruleset,
+                self._store.hmac_key,
+                own=own,
+                users=users,
+                barred=barred,
+                addresses=addresses,
+            )
+            self._compiled = known = _Compiled(inventory.by_key, numbers, addresses, own, users, barred, plan)
         return known.plan
 
     def resource(self, key: str, body: Json) -> Resource:

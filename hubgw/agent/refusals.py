@@ -27,6 +27,8 @@ _REMEMBERED: Final = 1_000  # names and addresses: anybody can make up new ones
 _ANOTHER: Final = "give the user another"
 _PROFILE: Final = "give the user a new profile"
 
+NO_GOOD: Final = f"the certificate is revoked (vpnClientRevokedCertificates); {_ANOTHER}"
+
 
 @dataclass(frozen=True, slots=True)
 class Refused:

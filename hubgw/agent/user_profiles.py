@@ -34,7 +34,9 @@ def profile_terms(desired: Desired, name: str, user: str) -> Terms:
     gateway = _gateway(desired, name)
     server = desired.inventory.get(gateway.properties.vpn_server_configuration)
     interfaces = [one.if_id for one in desired.plan.users if one.gateway == gateway.id]
-    answering = [one for one in desired.plan.objects if isinstance(one, IkeServer) and one.if_id in interfaces]
+    answering = [
+        one for one in desired.plan.objects if isinstance(one, IkeServer) and one.if_id in interfaces and not one.barred
+    ]
     credentials = given(desired.inventory, gateway) or desired.own.get(gateway.key)
     if not isinstance(server, VpnServerConfiguration) or not answering or credentials is None:
         hint = "ask the agent of the node that has it in its userGatewayInstances"

@@ -21,19 +21,28 @@ NAME_OF_USER: Final = re.compile(rf"[^\x00-\x1f\x7f-\x9f\u2028\u2029]{{1,{_LONGE
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """An SA of a user's, since when (epoch seconds), and what those of its children carried that are gone."""
+    """An SA of a user's, since when (epoch seconds), and what those of its children carried that are gone.
+
+    `proved` are the thumbprints of certificates by one of which he proved himself, None before anybody looked, `held`
+    the revoked ones that the session was held against."""
 
     sa: IkeSa
     users: UsersOf
     login: float
     bytes_in: int = 0
     bytes_out: int = 0
+    proved: frozenset[str] | None = None
+    held: frozenset[str] = frozenset()
+
+    @property
+    def identity(self) -> str:
+        """Who he is by what he proved."""
+        return self.sa.eap_identity or self.sa.remote_id
 
     @property
     def status(self) -> SessionStatus:
         """The session as it is shown."""
-        sa = self.sa
-        identity = sa.eap_identity or sa.remote_id
+        sa, identity = self.sa, self.identity
         up = [child for child in sa.children if child.state in CHILD_UP]
         return SessionStatus(
             user=user_of(identity),

@@ -3,6 +3,7 @@
 Events say what came and went at once, and lists what no event said. An SA that is older than the agent is no login.
 """
 
+import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Mapping, Set
@@ -14,14 +15,14 @@ from hubgw.agent.journal import Journal
 from hubgw.agent.live import Sas
 from hubgw.agent.pools import Pools
 from hubgw.agent.reconcile import Reconciler
-from hubgw.agent.refusals import Refusals, words
+from hubgw.agent.refusals import NO_GOOD, Refusals, words
 from hubgw.agent.statuses import SessionStatus, UserStatus
 from hubgw.agent.user_sessions import REPLACED, Session, fields, spis, stands, user_of, whose
 from hubgw.drivers.strongswan.codec import IkeSa
 from hubgw.drivers.strongswan.driver import StrongswanDriver
 from hubgw.drivers.strongswan.faults import Ended, Ending, Fault, Why
-from hubgw.drivers.strongswan.logins import Came, Carried, Login, Rekeyed, Went
-from hubgw.names import interface_of
+from hubgw.drivers.strongswan.logins import Barred, Came, Carried, Login, Rekeyed, Went
+from hubgw.names import BARRED, interface_of
 from hubgw.plan.ipsec import IkeServer
 from hubgw.plan.types import UsersOf
 
@@ -95,6 +96,8 @@ class Users:
         self._charon = 0.0
         self._index = _Index.of(None)
         self._logins: OrderedDict[str, float] = OrderedDict()
+        self.signed_on = asyncio.Event()
+        self.barred: set[int] = set()  # IKE SAs of those who are to get nothing
         self.refusals = Refusals(journal, clock, now)
         self.pools = Pools(reconciler, strongswan, journal)
 
@@ -103,6 +106,8 @@ class Users:
         match heard:
             case Came(sa):
                 self._came(sa, self._now() - sa.established)
+            case Barred(sa):
+                self._bar(sa)
             case Went(number):
                 self._went(number)
             case Rekeyed(old, new) if old in self._sessions:
@@ -125,10 +130,13 @@ class Users:
             if fault.ike_sa:
                 _keep(self._refused, fault.ike_sa, None)
             about = fault.details
-            if fault.why is Why.NO_ADDRESS:
+            # Everybody is first tried as one of those, and who is none is led on.
+            is_barred = fault.connection.endswith(BARRED) and "established" in about
+            if fault.why is Why.NO_ADDRESS and not is_barred:
                 self.pools.full(users, about.get("pool", ""))
             user = user_of(about.get("eap_identity") or about.get("identity", ""))
-            self.refusals.take(users, user, fault.address, words(fault, gateways.servers.get(users.name)))
+            reason = NO_GOOD if is_barred else words(fault, gateways.servers.get(users.name))
+            self.refusals.take(users, user, fault.address, reason)
         return True
 
     def look(self) -> None:
@@ -141,6 +149,8 @@ class Users:
         if self._charon not in {0.0, sas.started}:
             self._end(self._unheard - set(map(spis, users)))
         self._charon, self._unheard = sas.started, set()
+        for sa in users:
+            self._bar(sa)
         standing = {sa.uniqueid: sa for sa in users if stands(sa)}
         left = {whose(one.sa): old for old, one in self._sessions.items() if old not in standing}
         for number, sa in standing.items():
@@ -208,6 +218,21 @@ class Users:
                 refusal=refused.reason if refused else "",
             )
 
+    @property
+    def standing(self) -> Mapping[int, Session]:
+        """The sessions as they are known, by unique id of the IKE SA."""
+        return dict(self._sessions)
+
+    def is_older(self, session: Session) -> bool:
+        """Tells whether a session may have begun before the agent."""
+        # charon tells the age of an SA in whole seconds.
+        return session.login - 1 <= self._started
+
+    def note(self, number: int, session: Session) -> None:
+        """Takes note of what was found out of a session that stands."""
+        if number in self._sessions:
+            self._sessions[number] = session
+
     def because(self, number: int, reason: str) -> None:
         """Says why the session of an IKE SA ends; who asked for it knows better than whoever carried it out."""
         if number in self._sessions or number in self._leaving:
@@ -232,9 +257,19 @@ class Users:
             self._went(sa.uniqueid)
         session = self._sessions[sa.uniqueid] = Session(sa, users, login)
         _keep(self._logins, session.status.user, login)
-        # charon tells the age of an SA in whole seconds.
-        if login - 1 > self._started:
+        self.signed_on.set()
+        if not self.is_older(session):
             self._journal.record("user.login", users.gateway, **fields(session.status))
+
+    def _bar(self, sa: IkeSa) -> None:
+        users = self._of(sa.connection)
+        if users is None or not sa.connection.endswith(BARRED) or sa.state != "ESTABLISHED":
+            return
+        self.barred.add(sa.uniqueid)
+        self.signed_on.set()
+        if sa.uniqueid not in self._refused:
+            _keep(self._refused, sa.uniqueid, None)
+            self.refusals.take(users, user_of(sa.eap_identity or sa.remote_id), sa.remote_address, NO_GOOD)
 
     def _rekeyed(self, old: int, new: IkeSa) -> None:
         session = self._sessions.pop(old)

@@ -11,6 +11,7 @@ from hubgw.resources.connection import VpnGateway
 from hubgw.resources.inventory import Inventory
 from hubgw.resources.p2s_gateway import P2sVpnGateway
 from hubgw.resources.site import VpnSite
+from hubgw.resources.vpn_server import VpnServerConfigurationProperties
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +39,13 @@ class UsersAuthority:
 @dataclass(frozen=True, slots=True)
 class UserNeeds:
     """What hubgw's own authority of users is needed for: certificates of gateways, by key, with the names that users
-    call each by, a host name before addresses; to be believed; to have certificates on its list, by their SHA-1."""
+    call each by, a host name before addresses; to be believed; to have certificates on its list, by their SHA-1.
+    `others` are those of the certificates of other authorities that are no good either."""
 
     gateways: Mapping[str, tuple[str, ...]]
     is_believed: bool
     thumbprints: frozenset[str]
+    others: frozenset[str] = frozenset()
 
 
 def given(inventory: Inventory, gateway: VpnGateway | P2sVpnGateway) -> Credentials | None:
@@ -92,8 +95,12 @@ def user_needs(inventory: Inventory) -> UserNeeds:
         if gateway.key in addresses and given(inventory, gateway) is None
     }
     believing = [server.properties for server in inventory.servers if server.properties.by_own_authority]
-    revoked = (one for properties in believing for one in properties.vpn_client_revoked_certificates)
-    return UserNeeds(gateways, bool(believing), frozenset(one.thumbprint.lower() for one in revoked))
+    others = [server.properties for server in inventory.servers if not server.properties.by_own_authority]
+    return UserNeeds(gateways, bool(believing), _thumbprints(believing), _thumbprints(others))
+
+
+def _thumbprints(servers: Iterable[VpnServerConfigurationProperties]) -> frozenset[str]:
+    return frozenset[str]().union(*(one.thumbprints for one in servers))
 
 
 def compile_credentials(draft: Draft, credentials: Credentials, *owners: str) -> Proof:
@@ -112,6 +119,9 @@ def compile_lists(draft: Draft, lists: Iterable[str], *owners: str) -> None:
     for revoked in (one for text in lists for one in read_revocation_lists(text)):
         draft.add(IkeCertificate(revoked.digest, revoked.issuer, revoked.der, revokes=True), *owners)
 
+
+Barred = Mapping[str, Certificate]
+"""Certificates of other authorities that are no good, by thumbprint, as far as their owners have shown them."""
 
 Own = Mapping[str, Credentials]
 """What hubgw's own authorities have issued to gateways, by key."""

@@ -3,7 +3,7 @@
 from types import MappingProxyType
 
 from hubgw.compile.bgp import compile_bgp
-from hubgw.compile.credentials import Own, UsersAuthority
+from hubgw.compile.credentials import Barred, Own, UsersAuthority
 from hubgw.compile.draft import Allocations, Draft, Numbers
 from hubgw.compile.hubs import compile_hubs
 from hubgw.compile.machine import compile_machine
@@ -27,6 +27,7 @@ def compile_plan(
     addresses: Addresses = MappingProxyType({}),
     own: Own = MappingProxyType({}),
     users: UsersAuthority | None = None,
+    barred: Barred = MappingProxyType({}),
 ) -> Plan:
     """Compiles what one machine shall hold.
 
@@ -39,6 +40,7 @@ def compile_plan(
         addresses: what the names of links were resolved to.
         own: what hubgw's own authorities have issued to gateways.
         users: hubgw's own authority of users, where there is one.
+        barred: what is known of the users' certificates that resources revoke, of other authorities.
     """
     draft = Draft()
     scope = scope_of(inventory, node, Numbers(allocations))
@@ -47,7 +49,7 @@ def compile_plan(
         compile_hubs(draft, scope)
         compile_vnets(draft, scope)
         compile_sites(draft, scope, secret_key, Where(scope, addresses), own)
-        compile_users(draft, scope, secret_key, own, users)
+        compile_users(draft, scope, secret_key, own=own, authority=users, barred=barred)
         compile_bgp(draft, scope, secret_key)
     return Plan(
         tuple(draft.objects.values()),

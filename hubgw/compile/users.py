@@ -1,19 +1,19 @@
 """Gateways of users: one interface an instance, its half of the pools routed there, and what answers in charon."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Network, collapse_addresses
 from typing import Final
 
 from hubgw.compile.allocate import INSTANCES, users_owner
-from hubgw.compile.credentials import Own, UsersAuthority, compile_credentials, compile_lists, given
+from hubgw.compile.credentials import Barred, Own, UsersAuthority, compile_credentials, compile_lists, given
 from hubgw.compile.digest import keyed_digest
 from hubgw.compile.draft import Draft
 from hubgw.compile.mtu import tunnel_mtu
 from hubgw.compile.scope import HostedHub, HostedUsers, Scope
 from hubgw.compile.suites import suites_of_users
 from hubgw.compile.ways import Way, ways
-from hubgw.names import USER_PREFIX
+from hubgw.names import BARRED, USER_PREFIX
 from hubgw.plan.ipsec import IkeCertificate, IkePool, IkeRadius, IkeServer, IkeUser
 from hubgw.plan.kernel import Element, OnLink, Route, Tunnel, Unreachable
 from hubgw.plan.numbers import UNREACHABLE_METRIC
@@ -34,17 +34,20 @@ _UNIQUE: Final[Mapping[ConcurrentSessions, str]] = {"both": "never", "replace": 
 
 @dataclass(frozen=True, slots=True)
 class _Terms:
-    """What the instances of a gateway have in common: its own certificate and whom it believes, by digests, of those
-    hubgw's `own` authority, if it is among them. Where `is_strict`, nobody is believed of whose authority there is no
-    good list."""
+    """What the instances of a gateway have in common: its own certificate, whom it believes, of those hubgw's `own`
+    authority, if it is among them, and what it knows of the certificates that are no good, by digests. Where
+    `is_strict`, nobody is believed of whose authority there is no good list."""
 
     certificate: str
     authorities: tuple[str, ...]
     own: tuple[str, ...]
     is_strict: bool
+    barred: tuple[str, ...]
 
 
-def compile_users(draft: Draft, scope: Scope, secret_key: bytes, own: Own, authority: UsersAuthority | None) -> None:
+def compile_users(
+    draft: Draft, scope: Scope, secret_key: bytes, *, own: Own, authority: UsersAuthority | None, barred: Barred
+) -> None:
     """Writes the gateway of users of each hosted hub that has one."""
     for hosted in scope.hubs:
         if (users := hosted.users) is None:
@@ -54,7 +57,8 @@ def compile_users(draft: Draft, scope: Scope, secret_key: bytes, own: Own, autho
         server = users.server.properties
         if credentials and (authority or server.vpn_client_root_certificates or not server.by_certificate):
             proof = compile_credentials(draft, credentials, users.gateway.id)
-            terms = _compile_terms(draft, scope, users, authority, certificate=proof.certificate)
+            seen = _compile_barred(draft, users, barred)
+            terms = _compile_terms(draft, scope, users, authority, certificate=proof.certificate, barred=seen)
             for user in users.passwords:
                 draft.add(_password(user, secret_key), user.id)
             for radius in users.server.radius:
@@ -67,12 +71,18 @@ def compile_users(draft: Draft, scope: Scope, secret_key: bytes, own: Own, autho
 
 
 def _compile_terms(
-    draft: Draft, scope: Scope, users: HostedUsers, authority: UsersAuthority | None, *, certificate: str
+    draft: Draft,
+    scope: Scope,
+    users: HostedUsers,
+    authority: UsersAuthority | None,
+    *,
+    certificate: str,
+    barred: tuple[str, ...],
 ) -> _Terms:
     """Writes whom a configuration believes, with their lists; returns the terms of a gateway."""
     server = users.server
     if not server.properties.by_certificate:
-        return _Terms(certificate, (), (), is_strict=False)
+        return _Terms(certificate, (), (), is_strict=False, barred=barred)
     roots = [root.certificate for root in server.properties.vpn_client_root_certificates]
     settings = scope.inventory.settings_by_resource.get(server.key)
     lists = [*((settings and settings.properties.revocation_lists) or ())]
@@ -85,7 +95,18 @@ def _compile_terms(
     for one in certificates:
         draft.add(IkeCertificate(one.digest, one.subject, one.der), server.id)
     compile_lists(draft, lists, server.id)
-    return _Terms(certificate, tuple(sorted({root.digest for root in roots})), own, bool(lists))
+    return _Terms(certificate, tuple(sorted({root.digest for root in roots})), own, bool(lists), barred)
+
+
+def _compile_barred(draft: Draft, users: HostedUsers, barred: Barred) -> tuple[str, ...]:
+    """Writes the certificates that are no good of others' authorities; what hubgw's own issued is on its list."""
+    server = users.server
+    if server.properties.by_own_authority:
+        return ()
+    found = [barred[one] for one in sorted(server.properties.thumbprints & barred.keys())]
+    for one in found:
+        draft.add(IkeCertificate(one.digest, one.subject, one.der), server.id)
+    return tuple(sorted(one.digest for one in found))
 
 
 def _compile_instance(
@@ -106,8 +127,20 @@ def _compile_instance(
     every = tuple(ways(users, believes_own=bool(terms.own)))
     groups = tuple((f"{name}{way.suffix}", way.group) for way in every if way.group)
     framed = tuple(_merged(users.framed))
+    others = not server.by_own_authority
     draft.users.append(
-        UsersOf(name, if_id, gateway.id, instance.instance, instance.local_address, groups, hosted.table, framed)
+        UsersOf(
+            name,
+            if_id,
+            gateway.id,
+            instance.instance,
+            instance.local_address,
+            groups,
+            hosted.table,
+            framed,
+            by_certificate=frozenset(f"{name}{way.suffix}" for way in every if others and way.by_certificate),
+            thumbprints=server.thumbprints if others else frozenset(),
+        )
     )
     draft.add(Tunnel(name, if_id, hosted.vrf, mtu, alias), *owners)
     if not users.everything:
@@ -117,7 +150,6 @@ def _compile_instance(
         draft.add(IkePool(_pool(name, prefix), str(prefix), dns_servers), *owners)
         draft.add(Route(hosted.table, prefix, OnLink(name)), *owners)
     for way in every:
-        by_certificate = way.eap in {"", "tls"}
         believed = terms.own if way.by_own_authority else terms.authorities
         server_of_users = IkeServer(
             name=f"{name}{way.suffix}",
@@ -125,8 +157,8 @@ def _compile_instance(
             local_address=instance.local_address,
             local_id=scope.inventory.gateway_fqdn(gateway.key) or str(instance.public_address),
             certificate=terms.certificate,
-            authorities=believed if by_certificate else (),
-            is_strict=terms.is_strict and by_certificate,
+            authorities=believed if way.by_certificate else (),
+            is_strict=terms.is_strict and way.by_certificate,
             pools=tuple(_pool(name, prefix) for prefix in _given(way, instance.instance)),
             reached=_reached(scope, hosted, users, way.configuration),
             proposals=chosen.ike,
@@ -140,7 +172,25 @@ def _compile_instance(
             is_framed=bool(users.framed) and way.eap == "radius",
             unique=_UNIQUE[scope.inventory.concurrent_sessions(gateway.key)],
         )
+        if terms.barred and way.by_certificate:
+            draft.add(_barring(server_of_users, terms.barred), *owners)
         draft.add(server_of_users, *owners)
+
+
+def _barring(server: IkeServer, barred: tuple[str, ...]) -> IkeServer:
+    """Returns what stands before a connection: of two that fit as well charon takes the first that was loaded, and goes
+    on to the next where the certificate is none of these."""
+    nothing: tuple[str, ...] = ()
+    return replace(
+        server,
+        name=f"{server.name}{BARRED}",
+        authorities=nothing,
+        is_strict=False,
+        pools=nothing,
+        reached=nothing,
+        unique="never",
+        barred=barred,
+    )
 
 
 def _password(user: VpnUser, secret_key: bytes) -> IkeUser:

@@ -28,6 +28,11 @@ class Way:
     addresses: tuple[str, ...] = ()
     by_own_authority: bool = False
 
+    @property
+    def by_certificate(self) -> bool:
+        """Tells whether charon itself is shown a certificate."""
+        return self.eap in {"", "tls"}
+
 
 def ways(users: HostedUsers, *, believes_own: bool) -> Iterator[Way]:
     """Yields the ways in; who is in no group has none where there is no default. Where the gateway `believes_own`, the

@@ -34,6 +34,9 @@ ATTRIBUTES: Final = {
 }
 """What the parts of a distinguished name are called by charon."""
 
+_MORE: Final = {NameOID.EMAIL_ADDRESS: "E", NameOID.USER_ID: "UID"}
+"""Those that operators' own authorities write besides."""
+
 _BLOCK: Final = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----\s[A-Za-z0-9+/=\s]+-----END \1-----", re.ASCII)
 
 
@@ -65,6 +68,12 @@ class Certificate:
     def thumbprint(self) -> str:
         """What Azure tells it by: the whole SHA-1, in hexadecimal."""
         return hashlib.sha1(self.der, usedforsecurity=False).hexdigest()
+
+    def is_called(self, identity: str) -> bool:
+        """Tells whether it names somebody, as its subject or an alternative name. Of whom charon tells, each byte that
+        is not ASCII is a question mark."""
+        names = (self.subject, *self.names)
+        return identity.casefold() in {name.casefold() for name in (*names, *map(_in_ascii, names))}
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +256,12 @@ def distinguished_name(name: x509.Name) -> str:
     >>> distinguished_name(Name([NameAttribute(NameOID.COMMON_NAME, "branch1")]))
     'CN=branch1'
     """
-    return ", ".join(f"{ATTRIBUTES.get(one.oid, one.oid.dotted_string)}={_printable(str(one.value))}" for one in name)
+    known = ATTRIBUTES | _MORE
+    return ", ".join(f"{known.get(one.oid, one.oid.dotted_string)}={_printable(str(one.value))}" for one in name)
+
+
+def _in_ascii(text: str) -> str:
+    return "".join(one if one.isascii() else "?" * len(one.encode()) for one in text)
 
 
 def _printable(text: str) -> str:

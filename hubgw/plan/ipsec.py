@@ -160,7 +160,10 @@ class IkeServer:
     prefixes that are `reached`. All of them share one interface. Where it `is_strict`, whoever has a certificate whose
     authority has no list, or one that is too old, is refused. `unique` is charon's word for several devices of one
     user: never (all stay), replace (the newest does). Where it `is_framed`, who is given an address by RADIUS has that
-    one instead."""
+    one instead.
+
+    One with `barred` (digests of certificates) is for whoever proves himself by one of these, and for nobody else: it
+    has neither address nor child for him, and stands before the one of the same identity that would have."""
 
     name: str
     if_id: int
@@ -181,6 +184,7 @@ class IkeServer:
     unique: str = "never"
     is_strict: bool = False
     is_framed: bool = False
+    barred: tuple[str, ...] = ()
 
     @property
     def key(self) -> Key:

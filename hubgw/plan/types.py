@@ -126,7 +126,9 @@ class TunnelOf:
 class UsersOf:
     """Whose users share an interface, an IKE connection and pools of that name: full ids as plain strings. `groups` are
     (name of an IKE connection, that of the policy group whose users it is for); `framed` are prefixes, of which each
-    address is routed in `table` to the instance at which whoever RADIUS gave it to is signed on."""
+    address is routed in `table` to the instance at which whoever RADIUS gave it to is signed on. `by_certificate` are
+    the names of the IKE connections for certificates of others' authorities, `thumbprints` which of those certificates
+    are no good."""
 
     name: str
     if_id: int
@@ -136,6 +138,8 @@ class UsersOf:
     groups: tuple[tuple[str, str], ...] = ()
     table: int = 0
     framed: tuple[IPv4Network, ...] = ()
+    by_certificate: frozenset[str] = frozenset()
+    thumbprints: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,8 @@ from hubgw.resources.vpn_server import VpnServerConfiguration
 
 _LONGEST = 29
 """The longest prefix of a pool: each instance has half of it, without its first and last address."""
-_REVOKED = "vpnClientRevokedCertificates"
+_MOST_REVOKED = 200
+"""By thumbprint of other authorities: charon is given the certificates in one message, of at most 512 KiB."""
 
 
 def check_users(report: Report) -> None:
@@ -59,15 +60,15 @@ def _check_framed_prefixes(report: Report, gateway: P2sVpnGateway) -> None:
 def _check_roots(report: Report, server: VpnServerConfiguration) -> None:
     path = ("properties", "vpnClientRootCertificates")
     roots = server.properties.vpn_client_root_certificates
-    for said, field in ((roots, path[1]), (server.properties.vpn_client_revoked_certificates, _REVOKED)):
+    revoked = server.properties.vpn_client_revoked_certificates
+    for said, field in ((roots, path[1]), (revoked, "vpnClientRevokedCertificates")):
         if said and not server.properties.by_certificate:
             message = "nobody proves himself by a certificate: Certificate is not among vpnAuthenticationTypes"
             report.add(server, ("properties", field), message, hint="add it there, or leave these out")
-    if roots and server.properties.vpn_client_revoked_certificates:
-        # Who is refused before he is in has to be on a list that his own authority signed.
-        message = "a thumbprint revokes what hubgw's own authority issued, and vpnClientRootCertificates names others"
-        hint = "give their revocationLists in settings of the vpnServerConfiguration"
-        report.add(server, ("properties", _REVOKED), message, hint=hint)
+    if roots and len(revoked) > _MOST_REVOKED:
+        message = f"expected at most {_MOST_REVOKED} where vpnClientRootCertificates are there"
+        hint = "give a list of their authority (revocationLists in settings of the vpnServerConfiguration)"
+        report.add(server, ("properties", "vpnClientRevokedCertificates"), message, shown(len(revoked)), hint)
     for index, root in enumerate(roots):
         place: Path = (*path, index, "publicCertData")
         # What is stored may have ended since, and must not keep other changes from being applied.

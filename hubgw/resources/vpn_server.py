@@ -108,6 +108,11 @@ class VpnServerConfigurationProperties(Model):
         """Tells whether they are believed whose certificates hubgw's own authority issued, and nobody else."""
         return self.by_certificate and not self.vpn_client_root_certificates
 
+    @property
+    def thumbprints(self) -> frozenset[str]:
+        """Those of the revoked certificates, in lower case."""
+        return frozenset(one.thumbprint.lower() for one in self.vpn_client_revoked_certificates)
+
 
 class VpnServerConfiguration(Resource):
     __slots__ = ()

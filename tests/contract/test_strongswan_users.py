@@ -1,17 +1,20 @@
 """The contract of the strongSwan driver for users: connections by public key and by EAP, pools, passwords."""
 
 import time
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
+from hubgw.drivers.strongswan.driver import StrongswanDriver
 from hubgw.names import Secret
 from hubgw.pki.authority import issue, new_authority, new_key, request
 from hubgw.pki.reading import read_certificates
 from hubgw.plan.diff import diff
 from hubgw.plan.ipsec import IkeCertificate, IkeKey, IkePool, IkeRadius, IkeServer, IkeUser
 from hubgw.plan.types import Create, Delete, Object, Update
-from tests.contract.test_strongswan import Daemon, apply, daemon, observed, reach, session
+from tests.contract.test_strongswan import Daemon, apply, daemon, observed, reach, run, session
 from tests.fakes.charon import FakeCharon
 
 __all__ = ["daemon"]
@@ -100,6 +103,43 @@ def test_a_group_of_radius_is_loaded_before_the_rest(daemon: Daemon) -> None:
     assert reach(daemon, [*start, rest, group]) == [Create(group)]
     names = [name for message in session(daemon.path).list_conns() for name in message]
     assert names.index(group.name) < names.index(rest.name)
+
+
+def test_what_bars_is_loaded_before_what_it_bars_from_and_goes_without_a_trace(daemon: Daemon) -> None:
+    start = gateway()
+    root = new_authority("users", time.time())
+    (alice,) = read_certificates(
+        issue(root, request(new_key(), "alice"), "alice", ["alice@example.com"], now=time.time(), days=10)
+    )
+    certificate = IkeCertificate(alice.digest, alice.subject, alice.der)
+    (by_key, *_) = (one for one in start if isinstance(one, IkeServer))
+    nothing: tuple[str, ...] = ()
+    barring = replace(
+        by_key, name="hgt1-barred", authorities=nothing, pools=nothing, reached=nothing, barred=(alice.digest,)
+    )
+    reach(daemon, start)
+    assert not run(daemon, bars(barring), start)
+    wanted = [*start, certificate, barring]
+    assert reach(daemon, wanted) == [Create(certificate), Create(barring)]
+    assert reach(daemon, wanted) == []
+    names = [name for message in session(daemon.path).list_conns() for name in message]
+    assert names.index(barring.name) < names.index(by_key.name)
+    assert run(daemon, bars(barring), wanted) and not run(
+        daemon, bars(barring, by_key, replace(by_key, if_id=9)), wanted
+    )
+    shown = run(daemon, lambda driver: driver.remembered(), wanted)
+    assert alice.thumbprint in {one.thumbprint for one in shown}
+    assert reach(daemon, start) == [Delete(barring), Delete(certificate)]
+    shown = run(daemon, lambda driver: driver.remembered(), start)
+    assert alice.thumbprint not in {one.thumbprint for one in shown} and len(shown) == 2
+
+
+def bars(*servers: IkeServer) -> Callable[[StrongswanDriver], Coroutine[Any, Any, bool]]:
+    async def told(driver: StrongswanDriver) -> bool:
+        await driver.observe()
+        return driver.bars(servers)
+
+    return told
 
 
 def test_what_a_lost_ledger_does_not_know_is_loaded_again(daemon: Daemon) -> None:

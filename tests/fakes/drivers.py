@@ -30,7 +30,7 @@ from hubgw.drivers.strongswan.users import Leases
 from hubgw.pki.reading import Certificate, revocation_list_of
 from hubgw.plan.bgp import Nlri
 from hubgw.plan.diff import target
-from hubgw.plan.ipsec import IkeCertificate, IkeConnection, IkeSecret
+from hubgw.plan.ipsec import IkeCertificate, IkeConnection, IkeSecret, IkeServer
 from hubgw.plan.kernel import Element, Group, Key, Port, Ruleset, Tiers
 from hubgw.plan.numbers import IF_IDS
 from hubgw.plan.sessions import Neighbor, Speaker
@@ -209,6 +209,8 @@ class FakeStrongswan:
         self.fresh: dict[str, Fresh] = {}
         self.proved: dict[int, tuple[Certificate, ...]] = {}
         self.forgotten = 0
+        self.remembers: tuple[Certificate, ...] = ()
+        self.by_its_own_rules: dict[str, tuple[Certificate, ...]] = {}  # by identity
         self.refuses_to_initiate = ""
         self.expected: tuple[Object, ...] = ()
         self.moved: asyncio.Queue[str | Exception] = asyncio.Queue()
@@ -282,6 +284,13 @@ class FakeStrongswan:
 
     def made_by(self, sa: IkeSa) -> tuple[Certificate, ...]:
         return self.proved.get(sa.uniqueid, ())
+
+    async def remembered(self, identity: str = "") -> tuple[Certificate, ...]:
+        self.reach.ask("remembered")
+        return self.by_its_own_rules.get(identity, ()) if identity else self.remembers
+
+    def bars(self, servers: Iterable[IkeServer]) -> bool:
+        return all(self.objects.get(one.key) == one for one in servers)
 
     async def forget_peers(self) -> None:
         self.reach.ask("forget_peers")

@@ -89,6 +89,16 @@ class StrongswanDriver:
         """Returns the certificates by one of which an SA was made; none where that is not known."""
         return self._peers.of(sa)
 
+    async def remembered(self, identity: str = "") -> tuple[Certificate, ...]:
+        """Returns the certificates that charon has, or those that name somebody, by its own rules: what was proved
+        lately is among them."""
+        asked = {"type": "X509", **({"subject": identity} if identity else {})}
+        return await self._commands.call(lambda session: Held.of(session.list_certs(asked), 0.0).certificates)
+
+    def bars(self, servers: Iterable[IkeServer]) -> bool:
+        """Tells whether charon has been given these connections, and so refuses whom they are for."""
+        return all(self._ledger.users.get(one.name) == one for one in servers)
+
     async def forget_peers(self) -> None:
         """Has charon forget by what peers have proved themselves: what it remembers is of those that come from now on.
 

@@ -41,6 +41,11 @@ class Held:
         )
 
     @property
+    def certificates(self) -> tuple[Certificate, ...]:
+        """Those that can be read, of authorities and of whoever proved himself."""
+        return tuple(read for one in self._certificates if (read := _certificate(one)))
+
+    @property
     def is_whole(self) -> bool:
         """Tells whether charon has forgotten none."""
         return len(self.digests) < _REMEMBERED
@@ -70,10 +75,7 @@ class Held:
 
     def of_peer(self, identity: str) -> tuple[Certificate, ...]:
         """Returns the certificates that name somebody, as a subject or an alternative name."""
-        read = (one for one in map(_certificate, self._certificates) if one)
-        return tuple(
-            one for one in read if identity.casefold() in {name.casefold() for name in (one.subject, *one.names)}
-        )
+        return tuple(one for one in self.certificates if one.is_called(identity))
 
 
 @lru_cache(maxsize=256)

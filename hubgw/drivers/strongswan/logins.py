@@ -6,12 +6,19 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from hubgw.drivers.strongswan.codec import IkeSa, ike_sas
-from hubgw.names import interface_of
+from hubgw.names import BARRED, interface_of
 
 
 @dataclass(frozen=True, slots=True)
 class Came:
     """An IKE SA has a child: a client has its address, and carries."""
+
+    sa: IkeSa
+
+
+@dataclass(frozen=True, slots=True)
+class Barred:
+    """An IKE SA is there of whoever is to get nothing."""
 
     sa: IkeSa
 
@@ -42,23 +49,23 @@ class Carried:
 
 _UPDOWN: Final = re.compile(
     # An event of this name, whether it is up, and the section of the connection: its name's length and its name.
-    rb"\x07.(ike|child)-updown(\x03\x02up\x00\x03yes)?\x01.([A-Za-z0-9]+)",
+    rb"\x07.(ike|child)-updown(\x03\x02up\x00\x03yes)?\x01.([A-Za-z0-9]+)([A-Za-z0-9-]*)",
     re.DOTALL,
 )
 
-Login = Came | Went | Rekeyed | Carried
+Login = Came | Barred | Went | Rekeyed | Carried
 
 KINDS = ("ike-updown", "child-updown", "ike-rekey", "child-rekey")
 
 
 def says_something(packet: bytes, users: Container[str]) -> bool:
     """Tells whether a packet of VICI's may be an event that `hear` would yield something of. Of who is up it is told
-    once more with his child."""
+    once more with his child, if he gets one."""
     found = _UPDOWN.match(packet)
     if not found:
         return True
-    kind, up, name = found.groups()
-    return name.decode() in users and not (up and kind == b"ike")
+    kind, up, name, way = found.groups()
+    return name.decode() in users and not (up and kind == b"ike" and not way.endswith(BARRED.encode()))
 
 
 def is_child(packet: bytes, users: Container[str]) -> bool:
@@ -80,6 +87,8 @@ def hear(kind: str, message: Mapping[str, Any], users: Container[str]) -> Iterat
             yield from (_carried(told, child) for child in replaced)
         elif kind == "ike-updown" and not up:
             yield Went(_number(told))
+        elif kind == "ike-updown" and name.endswith(BARRED):
+            yield from map(Barred, ike_sas([{name: told}]))
         elif kind == "child-updown" and not up:
             yield from (_carried(told, child) for child in told.get("child-sas", {}).values())
         elif kind == "child-updown":

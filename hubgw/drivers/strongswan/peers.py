@@ -46,7 +46,8 @@ class Peers:
             id_ = str(sa.uniqueid)
             made = self._made.get(id_, 0.0)
             is_told = held.is_whole and self._forgotten + _HEARD_WITHIN < made < held.at
-            if id_ not in self._proved and is_told and (found := held.of_peer(sa.remote_id)):
+            # By EAP-TLS it is the EAP identity that is proved, whatever the other end calls itself in IKE.
+            if id_ not in self._proved and is_told and (found := held.of_peer(sa.eap_identity or sa.remote_id)):
                 self._proved[id_] = found
 
     def of(self, sa: IkeSa) -> tuple[Certificate, ...]:

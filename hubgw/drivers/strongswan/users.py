@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from hubgw.drivers.strongswan.codec import REPLAY_WINDOW, Certificates, offered
-from hubgw.names import Secret, interface_of, is_ours
+from hubgw.names import BARRED, Secret, interface_of, is_ours
 from hubgw.plan.ipsec import IkePool, IkeRadius, IkeServer, IkeUser
 from hubgw.plan.types import Delete, Op
 
@@ -27,6 +27,23 @@ class Leases:
 
 def encode_server(server: IkeServer, certificates: Certificates, methods: Set[str]) -> dict[str, object]:
     """Returns what load-conn takes. Clients rekey by themselves: Windows behind a NAT refuses a rekey of the hub's."""
+    child = {
+        "local_ts": list(server.reached),
+        "remote_ts": ["dynamic"],
+        "if_id_in": str(server.if_id),
+        "if_id_out": str(server.if_id),
+        "esp_proposals": offered(server.esp_proposals, methods),
+        "rekey_time": "0",
+        "life_time": str(server.child_life_time),
+        "rekey_bytes": "0",
+        "life_bytes": str(server.child_life_bytes),
+        "replay_window": str(REPLAY_WINDOW),
+        "copy_dscp": "out",
+        "start_action": "none",
+        "close_action": "none",
+        "dpd_action": "clear",
+    }
+    pools = [*([_BY_RADIUS] if server.is_framed else []), *server.pools]
     return {
         server.name: {
             "version": "2",
@@ -39,27 +56,10 @@ def encode_server(server: IkeServer, certificates: Certificates, methods: Set[st
             "dpd_delay": str(server.dpd_delay),
             "rekey_time": "0",
             "send_cert": "always",
-            "pools": [*([_BY_RADIUS] if server.is_framed else []), *server.pools],
+            **({"pools": pools} if pools else {}),
             "local": {"auth": "pubkey", "id": server.local_id, "certs": [certificates[server.certificate].der]},
             "remote": _remote(server, certificates),
-            "children": {
-                server.name: {
-                    "local_ts": list(server.reached),
-                    "remote_ts": ["dynamic"],
-                    "if_id_in": str(server.if_id),
-                    "if_id_out": str(server.if_id),
-                    "esp_proposals": offered(server.esp_proposals, methods),
-                    "rekey_time": "0",
-                    "life_time": str(server.child_life_time),
-                    "rekey_bytes": "0",
-                    "life_bytes": str(server.child_life_bytes),
-                    "replay_window": str(REPLAY_WINDOW),
-                    "copy_dscp": "out",
-                    "start_action": "none",
-                    "close_action": "none",
-                    "dpd_action": "clear",
-                }
-            },
+            "children": {} if server.barred else {server.name: child},
         }
     }
 
@@ -72,7 +72,9 @@ def _remote(server: IkeServer, certificates: Certificates) -> dict[str, object]:
     # charon takes the Class that a RADIUS server gives for a group.
     groups = {"groups": list(server.groups)} if server.groups else {}
     believed = {"cacerts": authorities} if authorities else {}
-    return {"id": server.remote_id, **method, **groups, **believed, **strict}
+    # Of several one suffices.
+    barred = {"certs": [certificates[one].der for one in server.barred]} if server.barred else {}
+    return {"id": server.remote_id, **method, **groups, **believed, **barred, **strict}
 
 
 def encode_user(user: IkeUser) -> dict[str, object]:
@@ -155,8 +157,10 @@ def from_ledger(entry: Mapping[str, Any]) -> Users:
 
 
 def behind(ops: Iterable[Op], wanted: Iterable[Users]) -> list[IkeServer]:
-    """Returns the connections by RADIUS without a group that have to be loaded behind those with one: charon takes the
-    first that fits, and to those everybody does."""
-    loaded = [op.new for op in ops if not isinstance(op, Delete) and isinstance(op.new, IkeServer) and op.new.groups]
-    names = {one.name.rpartition("-")[0] for one in loaded}
-    return [one for one in wanted if isinstance(one, IkeServer) and one.name in names and not one.groups]
+    """Returns the connections that have to be loaded behind others, as charon takes the first that fits: those by
+    RADIUS without a group, to which everybody fits, behind those with one; and any behind what bars some from it."""
+    loaded = [op.new for op in ops if not isinstance(op, Delete) and isinstance(op.new, IkeServer)]
+    grouped = {one.name.rpartition("-")[0] for one in loaded if one.groups}
+    barring = {one.name.removesuffix(BARRED) for one in loaded if one.barred}
+    servers = [one for one in wanted if isinstance(one, IkeServer)]
+    return [one for one in servers if one.name in barring or (one.name in grouped and not one.groups)]

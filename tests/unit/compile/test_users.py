@@ -1,17 +1,18 @@
 """A gateway of users: who is let in by what, into which pools."""
 
 import time
+from types import MappingProxyType
 from typing import Any
 
 import pytest
 
 from hubgw.agent.desired import numbered
 from hubgw.compile.allocate import owners
-from hubgw.compile.credentials import UsersAuthority
+from hubgw.compile.credentials import Barred, UsersAuthority
 from hubgw.compile.plan import compile_plan
 from hubgw.pki.authority import Authority, issue, new_authority, new_key, request, revocation_list, subordinate
 from hubgw.pki.reading import Credentials, read_certificates
-from hubgw.plan.ipsec import IkeServer, IkeUser
+from hubgw.plan.ipsec import IkeCertificate, IkeServer, IkeUser
 from hubgw.plan.types import Plan
 from hubgw.resources.base import Resource
 from hubgw.resources.inventory import Inventory
@@ -46,7 +47,7 @@ def user(name: str, number: int = 1) -> Resource:
     return resource("vpnUsers", name, vpnServerConfiguration="s", password=f"example-password-{number}")
 
 
-def plan_of(*resources: Resource) -> Plan:
+def plan_of(*resources: Resource, barred: Barred = MappingProxyType({})) -> Plan:
     configurations = [{"name": "all", "properties": {"vpnClientAddressPool": {"addressPrefixes": ["10.99.0.0/24"]}}}]
     instance = {"p2sVpnGateway": "p1", "instance": 0, "publicAddress": "198.51.100.10", "interface": "eth0"}
     every = [
@@ -64,7 +65,7 @@ def plan_of(*resources: Resource) -> Plan:
     own = {inventory.user_gateways[0].key: Credentials(mine, key, (hubs.certificate,), ())}
     numbers = numbered(owners(inventory), {})
     users = own_authority()
-    return compile_plan(inventory, inventory.nodes[0], numbers, "digest", b"test", own=own, users=users)
+    return compile_plan(inventory, inventory.nodes[0], numbers, "digest", b"test", own=own, users=users, barred=barred)
 
 
 def own_authority() -> UsersAuthority:
@@ -233,3 +234,34 @@ def test_a_subject_that_a_group_has_itself_is_asked_for_once() -> None:
     )
     found = servers(plan_of(server("Certificate", believed=(), configurationPolicyGroups=groups), gateway))
     assert sorted(one.remote_id for one in found.values() if not one.eap) == ["%any", "*@A.example", subject]
+
+
+def test_what_is_revoked_and_was_seen_is_refused_before_each_way_in_by_a_certificate() -> None:
+    (alice,) = read_certificates(ROOT.certificate)
+    (bob,) = read_certificates(new_authority("bob", time.time()).certificate)
+    seen = {alice.thumbprint: alice, bob.thumbprint: bob}
+    revoked = [{"name": "alice", "thumbprint": alice.thumbprint.upper()}, {"name": "x", "thumbprint": "0" * 40}]
+    static = [{"identity": "carol@example.com", "addresses": ["10.98.0.1", "10.98.0.2"]}]
+    settings = resource("settings", "static", resource="p2sVpnGateways/p1", staticAddresses=static)
+    plan = plan_of(server("Certificate", vpnClientRevokedCertificates=revoked), settings, barred=seen)
+    found = servers(plan)
+    names = list(found)
+    ways = [name for name in names if not name.endswith("-barred")]
+    assert len(ways) == 3 and names == [one for way in ways for one in (f"{way}-barred", way)]
+    for way in ways:
+        barring, admitting = found[f"{way}-barred"], found[way]
+        assert (barring.remote_id, barring.eap) == (admitting.remote_id, admitting.eap)
+        assert (barring.barred, barring.pools, barring.authorities) == ((alice.digest,), (), ())
+        assert admitting.pools and admitting.authorities and not admitting.barred
+    assert alice.digest in {one.digest for one in plan.objects if isinstance(one, IkeCertificate)}
+    assert plan.users[0].thumbprints == {alice.thumbprint, "0" * 40} and plan.users[0].by_certificate == set(ways)
+
+
+def test_who_shows_charon_no_certificate_is_not_held_against_one() -> None:
+    (alice,) = read_certificates(ROOT.certificate)
+    revoked = [{"name": "alice", "thumbprint": alice.thumbprint}]
+    both = server("Certificate", "Radius", vpnClientRevokedCertificates=revoked)
+    plan = plan_of(both, barred={alice.thumbprint: alice})
+    assert [*servers(plan)] == ["hgt1-barred", "hgt1", "hgt1-eap"] and plan.users[0].by_certificate == {"hgt1"}
+    plan = plan_of(server("Certificate"), user("bob"), barred={alice.thumbprint: alice})
+    assert [*servers(plan)] == ["hgt1", "hgt1-eap"] and plan.users[0].thumbprints == set()

@@ -34,6 +34,7 @@ DOWN = packet("ike-updown", {"hgt7-eap": {"uniqueid": "7"}})
 CHILD = packet("child-updown", {"up": "yes", "hgt7": {"uniqueid": "7"}})
 BRANCH = packet("child-updown", {"up": "yes", "hgt77": {"uniqueid": "8"}})
 REKEYED = packet("ike-rekey", {"hgt7": {"old": {}, "new": {}}})
+BARRED = packet("ike-updown", {"up": "yes", "hgt7-barred": {"uniqueid": "7"}})
 ANSWER = b"\x05"
 
 
@@ -45,6 +46,7 @@ ANSWER = b"\x05"
         (CHILD, True, True),
         (BRANCH, False, False),
         (REKEYED, True, False),
+        (BARRED, True, False),
         (ANSWER, True, False),
     ],
 )

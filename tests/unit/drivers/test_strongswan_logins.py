@@ -3,7 +3,7 @@
 from typing import Any
 
 from hubgw.drivers.strongswan.codec import ike_sas
-from hubgw.drivers.strongswan.logins import Came, Carried, Login, Rekeyed, Went, hear
+from hubgw.drivers.strongswan.logins import Barred, Came, Carried, Login, Rekeyed, Went, hear
 from hubgw.drivers.strongswan.users import Leases, leases
 
 CHILD = {
@@ -51,6 +51,8 @@ def test_each_event() -> None:
     assert isinstance(came, Came) and (came.sa.uniqueid, came.sa.children[0].cipher) == (7, "AES_GCM_16-256")
     assert heard("ike-updown", {"up": b"yes", "hgt7": SA}) == [], "it has no child yet"
     assert heard("ike-updown", {"hgt7": SA}) == [Went(7)]
+    (barred,) = heard("ike-updown", {"up": b"yes", "hgt7-eap-barred": SA})
+    assert isinstance(barred, Barred) and (barred.sa.uniqueid, barred.sa.connection) == (7, "hgt7-eap-barred")
     assert heard("child-updown", {"hgt7": WITH_CHILD}) == [Carried(7, 84, 168)]
     rekeyed = {**SA, "child-sas": {"hgt7": {"old": CHILD, "new": {**CHILD, "bytes-in": b"0"}}}}
     assert heard("child-rekey", {"hgt7": rekeyed}) == [Carried(7, 84, 168)]

@@ -1,6 +1,7 @@
 """By which certificate an IKE SA was made: known only where it cannot have been by another."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from hubgw.drivers.strongswan.codec import IkeSa
 from hubgw.drivers.strongswan.held import Held
@@ -39,6 +40,13 @@ def test_what_charon_remembers_of_an_identity_is_among_it() -> None:
     peers.look([SA], held(102.0, OTHER))
     assert known(peers) == serials(OLD, NEW), "what came later did not make it"
     assert known(peers, 8) == []
+
+
+def test_by_eap_it_is_the_eap_identity_that_was_proved() -> None:
+    peers, own = Peers(), make("CN=alice", ["alice@example.com"])
+    up(peers, 7, 100.0)
+    peers.look([replace(SA, eap_identity="alice@example.com")], held(101.0, NEW, own))
+    assert known(peers) == serials(own), "not that of whom the client calls itself in IKE"
 
 
 def test_nothing_is_known_of_what_was_not_heard_or_may_be_forgotten() -> None:

@@ -2,9 +2,18 @@
 
 from dataclasses import replace
 
-from hubgw.drivers.strongswan.users import encode_server, encode_user, leased, other_proof, strangers, unrouted
+from hubgw.drivers.strongswan.users import (
+    behind,
+    encode_server,
+    encode_user,
+    leased,
+    other_proof,
+    strangers,
+    unrouted,
+)
 from hubgw.names import Secret
 from hubgw.plan.ipsec import IkeCertificate, IkeServer, IkeUser
+from hubgw.plan.types import Create, Delete, Update
 
 CERTIFICATES = {digest: IkeCertificate(digest, f"CN={digest}", digest.encode()) for digest in ("hub", "root", "other")}
 SERVER = IkeServer(
@@ -88,3 +97,17 @@ def test_who_is_known_by_the_name_of_no_password_is_a_stranger() -> None:
     messages = [{"hgt1-eap": {**sa, "uniqueid": number.encode()}} for number, sa in sas.items()]
     messages += [{"hgt1": {"remote-id": b"bob", "uniqueid": b"7"}}]
     assert list(strangers(messages, {"hgt1-eap"}, {"alice"})) == ["4", "5", "6"]
+
+
+def test_who_is_barred_gets_nothing_and_the_others_are_led_on() -> None:
+    barring = replace(SERVER, name="hgt1-barred", authorities=(), pools=(), reached=(), barred=("other", "root"))
+    (encoded,) = encode_server(barring, CERTIFICATES, frozenset()).values()
+    assert isinstance(encoded, dict)
+    assert encoded["remote"] == {"id": "%any", "auth": "pubkey", "certs": [b"other", b"root"]}
+    assert encoded["children"] == {} and "pools" not in encoded
+    tls = replace(SERVER, name="hgt1-eap", eap="tls")
+    wanted = [barring, SERVER, tls]
+    assert behind([Create(barring)], wanted) == [SERVER], "charon takes the first that was loaded"
+    assert behind([Update(replace(barring, barred=("root",)), barring)], wanted) == [SERVER]
+    assert behind([Delete(barring), Create(SERVER)], wanted) == []
+    assert behind([Create(replace(tls, name="hgt1-eap-barred", barred=("root",)))], wanted) == [tls]

@@ -77,3 +77,11 @@ def test_the_newer_list_of_one_authority_replaces_the_older() -> None:
     (authority,) = read_certificates(own.pem)
     assert (older.number, older.key_id) == (None, authority.key_id)
     assert newer.replaces(older) and not older.replaces(newer), "without numbers the time decides"
+
+
+def test_whom_it_names_as_charon_tells_it() -> None:
+    (read,) = read_certificates(make("O=Example, CN=J\u00f6rg", ["joerg@example.com"]).pem)
+    for identity in ("O=Example, CN=J??rg", "o=example, cn=j\u00f6rg", "JOERG@example.com"):
+        assert read.is_called(identity)
+    for identity in ("O=Example, CN=J?rg", "*@example.com", "CN=J??rg", ""):
+        assert not read.is_called(identity)

@@ -1,0 +1,122 @@
+"""Users whose certificates the operator's own authority issued, and resources revoke by thumbprint."""
+
+import re
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from hubgw.cli.client import Client as Agent
+from hubgw.pki.reading import read_certificates
+from tests.certificates import Pair, make
+from tests.lab.reach import pings
+from tests.lab.test_users_eap import by_tls
+from tests.lab.topology import Lab
+from tests.lab.users import Client, client, gateway_of_users, root_of_users, server, user
+from tests.lab.waiting import wait_for
+
+WITHIN = 60.0  # seconds from a revocation to the end of a session
+
+
+@pytest.fixture(scope="module")
+def root() -> Pair:
+    return root_of_users()
+
+
+@pytest.fixture(scope="module")
+def clients(running_lab: Lab) -> Iterator[list[Client]]:
+    made = [client(running_lab, number) for number in (53, 54)]
+    yield made
+    for one in made:
+        one.node.destroy()
+
+
+def _revoke(lab: Lab, root: Pair, *revoked: Pair) -> None:
+    prints = [one.thumbprint for pair in revoked for one in read_certificates(pair.pem)]
+    named = ", ".join(f"{{name: user{number}, thumbprint: '{one}'}}" for number, one in enumerate(prints))
+    lab.hub.apply_text(server(root) + f"  vpnClientRevokedCertificates: [{named}]\n")
+
+
+def _spis(lab: Lab, one: Client) -> set[str]:
+    return {found for sa in lab.hub.sas(one.address) for found in re.findall(r"spi (0x\w+)", sa)}
+
+
+def _ike(lab: Lab, one: Client) -> list[str]:
+    """Returns the connections of its IKE SAs."""
+    return [name for name, sa in lab.hub.charon.sas() if sa["remote-host"].decode() == one.address]
+
+
+def _events(lab: Lab, kind: str) -> list[str]:
+    events = Agent(str(lab.hub.socket)).get("/hubgw/events", limit="1000")["events"]
+    return [one["text"] for one in events if one["event"] == kind]
+
+
+def _refused(lab: Lab, one: Client, authority: str, pair: Pair, *, instance: int = 0, identity: str = "") -> None:
+    """Has a client try, and waits for the event that says why not, and for the end of what there was."""
+    before = len(_events(lab, "user.refused"))
+    assert not one.login(authority, pair, instance=instance, identity=identity)
+    told = wait_for("the refusal is told", lambda: _events(lab, "user.refused")[before:], 30)
+    assert f"client={one.address}" in told[0] and "the certificate is revoked (vpnClientRevoked" in told[0], told
+    wait_for("nothing stands", lambda: not _ike(lab, one))
+    one.logout(force=True)
+
+
+def test_whose_thumbprint_is_added_is_off_and_refused_until_it_is_taken_away(
+    lab: Lab, root: Pair, clients: list[Client]
+) -> None:
+    (one, other), hub = clients, lab.hub
+    alice, renewed = user(root, "alice"), user(root, "alice")
+    with gateway_of_users(lab, server(root)):
+        authority = hub.run("user", "ca").stdout
+        # charon tells neither of the two letters that are not ASCII.
+        bob = make("O=Example, CN=B\u00f6b", by=root, now=time.time())
+        assert one.login(authority, alice) and other.login(authority, bob, instance=1)
+        spis = _spis(lab, other)
+        _revoke(lab, root, alice)
+        wait_for("who has it is off", lambda: hub.sas(one.address) == [], WITHIN)
+        out = wait_for("a logout", lambda: [told for told in _events(lab, "user.logout") if "user=alice" in told])
+        assert f"client={one.address}" in out[-1] and "the certificate is revoked" in out[-1]
+        one.logout(force=True)
+        for instance, identity in ((0, ""), (1, "alice@example.com")):
+            _refused(lab, one, authority, alice, instance=instance, identity=identity)
+
+        hub.kill_agent()
+        assert not one.login(authority, alice, seconds=5), "charon refuses by itself"
+        assert one.login(authority, renewed, instance=1), "another of the same name"
+        assert pings(one.node, one.virtual, "10.50.0.4")
+        hub.start_agent()
+        _revoke(lab, root, alice)
+        assert len(_ike(lab, one)) == 1 and pings(one.node, one.virtual, "10.50.0.4")
+        one.logout()
+
+        _revoke(lab, root)
+        assert one.login(authority, alice)
+        assert pings(one.node, one.virtual, "10.50.0.4")
+        one.logout()
+        assert _spis(lab, other) == spis
+        assert pings(other.node, other.virtual, "10.50.0.4")
+        other.logout()
+
+
+def test_by_eap_who_was_never_seen_is_in_for_a_moment_alone(lab: Lab, root: Pair, clients: list[Client]) -> None:
+    (one, other), hub = clients, lab.hub
+    eve = user(root, "eve")
+    with gateway_of_users(lab, server(root)):
+        authority = hub.run("user", "ca").stdout
+        assert by_tls(other, authority, root.pem, user(root, "dave"), "dave@example.com")
+        _revoke(lab, root, eve)
+        spis = _spis(lab, other)
+        by_tls(one, authority, root.pem, eve, "eve@example.com")
+        wait_for("who has it is off", lambda: hub.sas(one.address) == [], WITHIN)
+        wait_for("a logout", lambda: [told for told in _events(lab, "user.logout") if "user=eve" in told])
+        one.logout(force=True)
+        wait_for("charon knows it", lambda: [one for one in _events(lab, "certificate.barred") if "CN=eve" in one])
+        assert not by_tls(one, authority, root.pem, eve, "eve@example.com")
+        told = wait_for("a refusal", lambda: [text for text in _events(lab, "user.refused") if "user=eve" in text])
+        assert "the certificate is revoked" in told[-1]
+        one.logout(force=True)
+        _refused(lab, one, authority, eve)
+        assert by_tls(one, authority, root.pem, user(root, "frank"), "frank@example.com")
+        assert pings(one.node, one.virtual, "10.50.0.4")
+        assert _spis(lab, other) == spis
+        assert pings(other.node, other.virtual, "10.50.0.4")
