@@ -49,7 +49,6 @@ FIRST_RETRY = 1.0
 FIRST_LISTEN = 0.1
 LONGEST_RETRY = 30.0
 EXPIRY_EVERY = 60.0  # seconds: a certificate that is applied with few days left is told soon
-TOGETHER = 0.1  # seconds: charon remembers about 30 certificates, and does not get so many by then
 POLL = 1.0  # seconds: charon tells nobody that a connection was unloaded
 
 
@@ -265,10 +264,11 @@ class Agent:
             await self._users.round()
 
     async def _judge(self) -> None:
-        """Users by whose certificates they signed on; of many at once charon is asked together."""
-        with suppress(DriverError):
+        """By which certificates users signed on."""
+        try:
             await self._thumbprints.follow()
-        await asyncio.sleep(TOGETHER)
+        except DriverError:
+            await asyncio.sleep(POLL)
 
     async def _expire(self) -> None:
         """Certificates that end soon."""

@@ -8,6 +8,7 @@ import asyncio
 import logging
 import math
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Set
 from contextlib import suppress
 from dataclasses import replace
@@ -25,9 +26,12 @@ from hubgw.plan.ipsec import IkeServer
 from hubgw.plan.types import UsersOf
 
 EVERY: Final = 1.0  # seconds: what no event tells is found by then
-BEGUN: Final = 30.0
-"""Seconds that a login may take, as long as charon keeps a half-open SA: one that began before charon refused may be
-there that much later."""
+TOGETHER: Final = 0.2  # seconds: of many who sign on at once charon is asked together
+HURRY: Final = 0.02  # seconds, where somebody may come by what is revoked and was not seen: charon soon forgets
+BEGUN: Final = 5.0
+BEGUN_BY_EAP: Final = 30.0
+"""Seconds for which a session may be there that began before charon refused; by EAP as long as it keeps a half-open SA:
+which connection it is going to be, charon decides when the client has said who he is, and the rest takes its time."""
 
 _SKEW: Final = 2.0  # seconds: charon tells the age of an SA in whole ones
 _REVOKED: Final = "the certificate is revoked (vpnClientRevokedCertificates)"
@@ -56,21 +60,21 @@ class Thumbprints:
         self._changed = changed
         self._now = now
         self._sought: Set[str] = frozenset()
-        self._barred: dict[str, float] = {}  # since when charon refuses, by thumbprint
 
     async def follow(self) -> None:
-        """Waits for a login, not long, and runs a round. Raises DriverError, StoreError."""
+        """Waits for a login, not long, runs a round, and waits for more. Raises DriverError, StoreError."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self._users.signed_on.wait(), EVERY)
         self._users.signed_on.clear()
         await self.round()
+        await asyncio.sleep(HURRY if self._sought else TOGETHER)
 
     async def round(self) -> None:
         """Ends who is in by what is revoked, and who may be. Raises DriverError, StoreError."""
         self._users.look()
-        for number in sorted(self._users.barred):
-            await self._strongswan.terminate(number)
-            self._users.barred.discard(number)
+        while self._users.barred:
+            # Where that fails the next list has it again, unless charon is another by then, with numbers of its own.
+            await self._strongswan.terminate(self._users.barred.pop())
         desired = self._reconciler.state.desired
         watched = {name: one for one in desired.plan.users for name in one.by_certificate} if desired else {}
         if desired is None or not watched:
@@ -78,11 +82,11 @@ class Thumbprints:
         sas = self._reconciler.state.sas
         thumbprints = frozenset[str]().union(*(one.thumbprints for one in watched.values()))
         shown = await self._look(watched, thumbprints)
-        self._note_barred(desired, thumbprints)
         for number, session in self._of(watched).items():
             await self._judge(number, session, watched[session.sa.connection].thumbprints)
         # Last of all: a store that refuses keeps nobody in.
         self._learn(shown, thumbprints)
+        self._note_refused(desired, thumbprints)
         self._keep(watched, thumbprints, sas.now if sas.ike is not None else -math.inf)
 
     def _of(self, watched: Mapping[str, UsersOf]) -> dict[int, Session]:
@@ -95,9 +99,12 @@ class Thumbprints:
             return ()
         shown = await self._strongswan.remembered()
         self._sought = frozenset()
+        called: defaultdict[str, set[str]] = defaultdict(set)
+        for one in shown:
+            for name in one.called:
+                called[name].add(one.thumbprint)
         for number, session in new.items():
-            mine = frozenset(one.thumbprint for one in shown if one.is_called(session.identity))
-            self._users.note(number, replace(session, proved=mine))
+            self._users.note(number, replace(session, proved=frozenset(called[session.identity.casefold()])))
         return shown
 
     def _learn(self, shown: Iterable[Certificate], thumbprints: Set[str]) -> None:
@@ -109,16 +116,15 @@ class Thumbprints:
             self._changed()
         self._sought = thumbprints - self._kept.known().keys()
 
-    def _note_barred(self, desired: Desired, thumbprints: Set[str]) -> None:
-        """Takes note since when charon refuses by a certificate."""
-        now, barred = self._now(), set[str]()
+    def _note_refused(self, desired: Desired, thumbprints: Set[str]) -> None:
+        """Takes note by which certificates charon refuses."""
+        refused = set[str]()
         for thumbprint in thumbprints & desired.barred.keys():
             digest = desired.barred[thumbprint].digest
             servers = [one for one in desired.plan.objects if isinstance(one, IkeServer) and digest in one.barred]
             if servers and self._strongswan.bars(servers):
-                barred.add(thumbprint)
-        since = {one: -math.inf if self._kept.held(one) == math.inf else now for one in barred}
-        self._barred = since | {one: when for one, when in self._barred.items() if one in barred}
+                refused.add(thumbprint)
+        self._kept.refuse(refused, self._now())
 
     async def _judge(self, number: int, session: Session, thumbprints: Set[str]) -> None:
         due = {one for one in thumbprints - session.held if self._is_due(session, one)}
@@ -134,18 +140,16 @@ class Thumbprints:
         """Tells whether a session is to be held against a thumbprint: not one that was before this agent came, nor one
         that charon made when it refused already."""
         held = self._kept.held(thumbprint) if self._users.is_older(session) else -math.inf
-        refused = self._barred.get(thumbprint, math.inf) + BEGUN
-        return held - _SKEW <= session.login < refused
+        begun = BEGUN_BY_EAP if session.sa.connection.endswith("-eap") else BEGUN
+        return held - _SKEW <= session.login < self._kept.refused(thumbprint) + begun
 
     def _keep(self, watched: Mapping[str, UsersOf], thumbprints: Set[str], listed: float) -> None:
         """Keeps until when sessions were held against what, for an agent that comes after this one: only where there
-        are such as began since."""
+        are such as began since, and may be by it."""
         begun = max((one.login for one in self._of(watched).values()), default=-math.inf)
         until: dict[str, float] = {}
         for one in thumbprints:
             held = self._kept.held(one)
-            if self._now() > self._barred.get(one, math.inf) + BEGUN + _SKEW:
-                until[one] = math.inf
-            elif held < listed and (held < begun or held == -math.inf):
+            if held < min(listed, self._kept.refused(one) + BEGUN_BY_EAP) and (held < begun or held == -math.inf):
                 until[one] = listed
         self._kept.hold(until)

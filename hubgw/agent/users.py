@@ -38,6 +38,9 @@ _WORDS: Final[Mapping[Ending, str]] = {
 _NOT_REFUSED: Final = frozenset({Why.NO_ANSWER, Why.OTHER_AUTHORITY})
 """Who is silent has no session; whom one connection does not believe another may, and charon says when none does."""
 
+_PROVED: Final = frozenset({Why.NO_ADDRESS, Why.NO_ADDRESS_ASKED, Why.SELECTORS})
+"""What comes when it is proved who the client is. Until then everybody is tried as one of those who get nothing."""
+
 _SILENT: Final = "the client is silent (dead peer detection)"
 _CHARON: Final = "charon has ended"
 _UNTOLD: Final = "charon did not say why"
@@ -130,8 +133,7 @@ class Users:
             if fault.ike_sa:
                 _keep(self._refused, fault.ike_sa, None)
             about = fault.details
-            # Everybody is first tried as one of those, and who is none is led on.
-            is_barred = fault.connection.endswith(BARRED) and "established" in about
+            is_barred = fault.connection.endswith(BARRED) and fault.why in _PROVED
             if fault.why is Why.NO_ADDRESS and not is_barred:
                 self.pools.full(users, about.get("pool", ""))
             user = user_of(about.get("eap_identity") or about.get("identity", ""))

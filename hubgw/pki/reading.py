@@ -69,11 +69,12 @@ class Certificate:
         """What Azure tells it by: the whole SHA-1, in hexadecimal."""
         return hashlib.sha1(self.der, usedforsecurity=False).hexdigest()
 
-    def is_called(self, identity: str) -> bool:
-        """Tells whether it names somebody, as its subject or an alternative name. Of whom charon tells, each byte that
-        is not ASCII is a question mark."""
+    @property
+    def called(self) -> frozenset[str]:
+        """Whom it names, as its subject or an alternative name, folded; also as charon tells it: each byte that is not
+        ASCII is a question mark."""
         names = (self.subject, *self.names)
-        return identity.casefold() in {name.casefold() for name in (*names, *map(_in_ascii, names))}
+        return frozenset(name.casefold() for name in (*names, *map(_in_ascii, names)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -210,6 +210,7 @@ class FakeStrongswan:
         self.proved: dict[int, tuple[Certificate, ...]] = {}
         self.forgotten = 0
         self.remembers: tuple[Certificate, ...] = ()
+        self.asked_for = 0  # how often what it remembers was
         self.by_its_own_rules: dict[str, tuple[Certificate, ...]] = {}  # by identity
         self.refuses_to_initiate = ""
         self.expected: tuple[Object, ...] = ()
@@ -287,6 +288,7 @@ class FakeStrongswan:
 
     async def remembered(self, identity: str = "") -> tuple[Certificate, ...]:
         self.reach.ask("remembered")
+        self.asked_for += 1
         return self.by_its_own_rules.get(identity, ()) if identity else self.remembers
 
     def bars(self, servers: Iterable[IkeServer]) -> bool:

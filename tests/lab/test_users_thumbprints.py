@@ -112,7 +112,7 @@ def test_by_eap_who_was_never_seen_is_in_for_a_moment_alone(lab: Lab, root: Pair
         one.logout(force=True)
         wait_for("charon knows it", lambda: [one for one in _events(lab, "certificate.barred") if "CN=eve" in one])
         assert not by_tls(one, authority, root.pem, eve, "eve@example.com")
-        told = wait_for("a refusal", lambda: [text for text in _events(lab, "user.refused") if "user=eve" in text])
+        told = wait_for("a refusal", lambda: [one for one in _events(lab, "user.refused") if "user=eve" in one])
         assert "the certificate is revoked" in told[-1]
         one.logout(force=True)
         _refused(lab, one, authority, eve)

@@ -75,7 +75,7 @@ class Held:
 
     def of_peer(self, identity: str) -> tuple[Certificate, ...]:
         """Returns the certificates that name somebody, as a subject or an alternative name."""
-        return tuple(one for one in self.certificates if one.is_called(identity))
+        return tuple(one for one in self.certificates if identity.casefold() in one.called)
 
 
 @lru_cache(maxsize=256)

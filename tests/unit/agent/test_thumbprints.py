@@ -1,6 +1,5 @@
 """Thumbprints of certificates that others' authorities issued: whom charon refuses, who is ended, and who stays."""
 
-import math
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,7 +9,7 @@ from unittest.mock import patch
 import pytest
 
 from hubgw.agent.barred import BarredCertificates
-from hubgw.agent.thumbprints import BEGUN, Thumbprints
+from hubgw.agent.thumbprints import BEGUN, BEGUN_BY_EAP, Thumbprints
 from hubgw.drivers.base import DriverError
 from hubgw.drivers.strongswan.codec import IkeSa
 from hubgw.drivers.strongswan.faults import Fault, Why
@@ -139,13 +138,13 @@ def test_a_renewed_one_of_the_same_name_gets_in_as_soon_as_charon_refuses_the_ot
         await rig.revoke(ALICE)
         assert await rig.come(sa(1, "alice"), remembers=(RENEWED, ALICE)) == [1], "by which of them nobody knows"
         await rig.settle()
-        assert await rig.come(sa(2, "alice")) == [2], "may have begun before"
-        rig.now += BEGUN + 1
-        assert await rig.come(sa(3, "alice")) == []
-        rig.now += 10
-        assert await rig.come() == []
-        assert rig.certificates.barred.held(ALICE.thumbprint) == math.inf
-        rig.thumbprints._barred.clear()
+        by_eap = sa(8, "x", connection="hgt1-eap", eap_identity="O=Example, CN=alice")
+        assert await rig.come(sa(2, "alice"), by_eap) == [2, 8], "may have begun before"
+        rig.now += BEGUN
+        assert await rig.come(sa(3, "alice"), replace(by_eap, uniqueid=9, initiator_spi="9")) == [9]
+        rig.now += BEGUN_BY_EAP - BEGUN
+        assert await rig.come(replace(by_eap, uniqueid=10, initiator_spi="10")) == []
+        rig.thumbprints._kept = BarredCertificates(rig.store)
         assert await rig.come(sa(4, "alice")) == [], "an agent that comes back knows that charon refuses"
 
     run(case())
@@ -179,9 +178,10 @@ def test_who_is_refused_is_told_once_and_gets_nothing(rig: Agent) -> None:
     async def case() -> None:
         await rig.revoke(ALICE)
         refused = sa(1, "alice", connection="hgt1-barred", children=(), virtual_addresses=())
-        rig.users.take(Barred(refused))
-        about = {"established": "established", "identity": "O=Example, CN=alice"}
+        about = {"identity": "O=Example, CN=alice"}
         assert rig.users.refused(Fault(Why.NO_ADDRESS, "hgt1-barred", CLIENT, "", about, 1))
+        rig.users.take(Barred(refused))
+        assert rig.users.refused(Fault(Why.SELECTORS, "hgt1-barred", CLIENT, "", about, 1))
         assert await rig.come() == [1]
         (told,) = rig.events("user.refused")
         assert told.startswith(f"user=alice client={CLIENT} instance=0 reason='the certificate is revoked")
@@ -219,5 +219,23 @@ def test_a_store_or_a_charon_that_refuses_is_tried_again_and_keeps_nobody_in(rig
             await rig.come()
         assert charon.terminated == [1] and rig.certificates.barred.known() == {}
         assert await rig.come() == [] and rig.certificates.barred.known() == {ALICE.thumbprint: ALICE}
+
+    run(case())
+
+
+def test_charon_is_asked_where_that_may_tell_something_new(rig: Agent) -> None:
+    async def case() -> None:
+        await rig.revoke(BOB)
+        charon = rig.machine.strongswan
+        for sas in ((), (sa(1, "alice"), sa(2, "alice")), ()):
+            assert await rig.come(*sas, remembers=(ALICE,)) == []
+        assert charon.asked_for == 2
+        charon.reach.fail_calls["terminate"] = 1
+        with pytest.raises(DriverError):
+            await rig.come(sa(3, "bob"), remembers=(BOB,))
+        assert await rig.come() == [3] and rig.certificates.barred.known() == {BOB.thumbprint: BOB}
+        charon.ike.append(sa(4, "nobody"))
+        await rig.settle()
+        assert await rig.come() == [4], "no event told of it"
 
     run(case())

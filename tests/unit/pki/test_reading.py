@@ -82,6 +82,6 @@ def test_the_newer_list_of_one_authority_replaces_the_older() -> None:
 def test_whom_it_names_as_charon_tells_it() -> None:
     (read,) = read_certificates(make("O=Example, CN=J\u00f6rg", ["joerg@example.com"]).pem)
     for identity in ("O=Example, CN=J??rg", "o=example, cn=j\u00f6rg", "JOERG@example.com"):
-        assert read.is_called(identity)
+        assert identity.casefold() in read.called
     for identity in ("O=Example, CN=J?rg", "*@example.com", "CN=J??rg", ""):
-        assert not read.is_called(identity)
+        assert identity.casefold() not in read.called
