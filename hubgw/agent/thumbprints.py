@@ -11,7 +11,6 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Set
 from contextlib import suppress
-from dataclasses import replace
 from typing import Final
 
 from hubgw.agent.barred import BarredCertificates
@@ -104,7 +103,8 @@ class Thumbprints:
             for name in one.called:
                 called[name].add(one.thumbprint)
         for number, session in new.items():
-            self._users.note(number, replace(session, proved=frozenset(called[session.identity.casefold()])))
+            proved = frozenset(called[session.identity.casefold()])
+            self._users.note(number, proved=proved, held=session.held)
         return shown
 
     def _learn(self, shown: Iterable[Certificate], thumbprints: Set[str]) -> None:
@@ -134,7 +134,7 @@ class Thumbprints:
         if not proved or proved & due:
             self._users.because(number, _REVOKED if proved and proved <= due else _MAYBE)
             await self._strongswan.terminate(number)
-        self._users.note(number, replace(session, held=session.held | due))
+        self._users.note(number, proved=session.proved, held=session.held | due)
 
     def _is_due(self, session: Session, thumbprint: str) -> bool:
         """Tells whether a session is to be held against a thumbprint: not one that was before this agent came, nor one

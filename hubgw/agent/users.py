@@ -230,10 +230,10 @@ class Users:
         # charon tells the age of an SA in whole seconds.
         return session.login - 1 <= self._started
 
-    def note(self, number: int, session: Session) -> None:
-        """Takes note of what was found out of a session that stands."""
+    def note(self, number: int, *, proved: frozenset[str] | None, held: frozenset[str]) -> None:
+        """Takes note of what was found out of a session, where it still stands."""
         if number in self._sessions:
-            self._sessions[number] = session
+            self._sessions[number] = replace(self._sessions[number], proved=proved, held=held)
 
     def because(self, number: int, reason: str) -> None:
         """Says why the session of an IKE SA ends; who asked for it knows better than whoever carried it out."""

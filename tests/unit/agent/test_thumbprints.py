@@ -13,7 +13,7 @@ from hubgw.agent.thumbprints import BEGUN, BEGUN_BY_EAP, Thumbprints
 from hubgw.drivers.base import DriverError
 from hubgw.drivers.strongswan.codec import IkeSa
 from hubgw.drivers.strongswan.faults import Fault, Why
-from hubgw.drivers.strongswan.logins import Barred, Came, Rekeyed
+from hubgw.drivers.strongswan.logins import Barred, Came, Carried, Rekeyed
 from hubgw.pki.reading import Certificate, read_certificates
 from hubgw.plan.ipsec import IkeServer
 from hubgw.store.sqlite import SqliteStore
@@ -170,6 +170,23 @@ def test_an_agent_that_comes_back_ends_whom_the_one_before_did_not_see_and_nobod
         rekeyed = replace(sa(9, "bob"), established=0)
         rig.users.take(Rekeyed(1, rekeyed))
         assert await rig.come() == [], "the session is as old as it was"
+
+    run(case())
+
+
+def test_what_a_session_carries_meanwhile_is_counted(rig: Agent) -> None:
+    async def case() -> None:
+        await rig.revoke(BOB)
+        charon = rig.machine.strongswan
+
+        async def terminate(number: int) -> str:
+            rig.users.take(Carried(number, 7, 8))
+            return ""
+
+        charon.remembers = (BOB,)
+        with patch.object(charon, "terminate", terminate):
+            await rig.come(sa(1, "bob"))
+        assert [(one.bytes_in, one.bytes_out) for one in rig.users.standing.values()] == [(7, 8)]
 
     run(case())
 
