@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from hubgw.agent.thumbprints import BEGUN
 from hubgw.cli.client import Client as Agent
 from hubgw.pki.reading import read_certificates
 from tests.certificates import Pair, make
@@ -80,8 +81,12 @@ def test_whose_thumbprint_is_added_is_off_and_refused_until_it_is_taken_away(
         for instance, identity in ((0, ""), (1, "alice@example.com")):
             _refused(lab, one, authority, alice, instance=instance, identity=identity)
 
+        # Of whoever signed on before it is not known by which of the two.
+        since = time.time()
+        wait_for("charon has refused for a while", lambda: time.time() > since + BEGUN + 2)
         hub.kill_agent()
         assert not one.login(authority, alice, seconds=5), "charon refuses by itself"
+        one.logout(force=True)
         assert one.login(authority, renewed, instance=1), "another of the same name"
         assert pings(one.node, one.virtual, "10.50.0.4")
         hub.start_agent()
