@@ -122,7 +122,7 @@ class Client:
         return str(found[0])
 
 
-def client(lab: Lab, number: int) -> Client:
+def client(lab: Lab, number: int, settings: str = CLIENT_SETTINGS) -> Client:
     """Makes a client with an uplink of its own: 192.0.2.``4 * number - 2``, as a branch of that number would have."""
     node = Node(f"cl{number}", lab.isp.directory.parent / f"cl{number}")
     node.create()
@@ -131,7 +131,7 @@ def client(lab: Lab, number: int) -> Client:
     lab.isp.ip(f"addr add 192.0.2.{4 * number - 3}/30 dev ucl{number}")
     node.ip(f"addr add {address}/30 dev eth0")
     node.ip(f"route add default via 192.0.2.{4 * number - 3}")
-    charon = Charon(node, settings=CLIENT_SETTINGS)
+    charon = Charon(node, settings=settings)
     charon.start()
     return Client(node, charon, address)
 

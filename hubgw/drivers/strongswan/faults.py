@@ -125,6 +125,10 @@ _REASONS: Final = (
     (Why.NO_ADDRESS, re.compile(r"no virtual IP found, sending INTERNAL_ADDRESS_FAILURE")),
     (Why.NO_ADDRESS_ASKED, re.compile(r"expected a virtual IP request, sending FAILED_CP_REQUIRED")),
     (Why.EAP_FAILED, re.compile(r"EAP (?:vendor specific )?method \S+ failed for peer ")),
+    # The client may try again, and most do so in another SA: this one stays half open.
+    (Why.EAP_FAILED, re.compile(r"EAP-MS-CHAPv2 verification failed")),
+    # That of RADIUS begins with the server's answer.
+    (Why.EAP_FAILED, re.compile(r"initiating EAP_RADIUS method failed")),
     (Why.EAP_METHOD, re.compile(r"received EAP_NAK, sending EAP_FAILURE")),
     (Why.NO_PROOF, re.compile(r"no alternative config found")),
     (Why.HALF_OPEN, re.compile(r"deleting half open IKE_SA with (?P<address>[0-9.]+) after timeout")),

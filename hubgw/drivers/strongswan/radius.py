@@ -16,8 +16,9 @@ _SCORE_WEIGHS: Final = 3
 """charon adds up to 100 for sockets that are free, and 110 where a server answers: of two that answer the score decides
 while half of the sockets are free, and one that does not answer never comes before one that does, but now and then."""
 
-# A server that is dead costs the login that finds it so 1 + 1.5 + 2.25 s; charon's default is 14. Requests are for the
-# users' EAP alone: with accounting, a silent server would end sessions.
+# A server that is dead costs the login that finds it so 1 + 1.5 s, two attempts; charon's default is 14. A login that
+# waits for a socket would hold its thread for longer than that, so there is one for each thread that may ask. Requests
+# are for the users' EAP alone: with accounting, a silent server would end sessions.
 _FILE: Final = """\
 # Written by hubgw.
 charon-systemd {{
@@ -27,7 +28,7 @@ charon-systemd {{
             accounting = no
             accounting_close_on_timeout = no
             nas_identifier = hubgw
-            sockets = 8
+            sockets = 96
             retransmit_timeout = 1.0
             retransmit_base = 1.5
             retransmit_tries = 2

@@ -279,6 +279,8 @@ OF_A_CLIENT = [
     ([("hgt7", "no virtual IP found, sending INTERNAL_ADDRESS_FAILURE")], Why.NO_ADDRESS),
     ([("hgt7", "expected a virtual IP request, sending FAILED_CP_REQUIRED")], Why.NO_ADDRESS_ASKED),
     ([("hgt7-eap", "EAP method EAP_MSCHAPV2 failed for peer alice")], Why.EAP_FAILED),
+    ([("hgt7-eap", "EAP-MS-CHAPv2 verification failed, retry (1)")], Why.EAP_FAILED),
+    ([("hgt7-eap", "initiating EAP_RADIUS method failed")], Why.EAP_FAILED),
     ([("hgt7", "received EAP_NAK, sending EAP_FAILURE")], Why.EAP_METHOD),
     ([("hgt7", "no alternative config found")], Why.NO_PROOF),
     ([("", "deleting half open IKE_SA with 192.0.2.6 after timeout")], Why.HALF_OPEN),
@@ -306,6 +308,16 @@ def test_what_is_known_of_a_login_by_eap() -> None:
     ]
     (fault,) = hear(Faults(), lines)
     assert fault.details == {"eap_identity": "mallory", "unknown": "mallory"}
+
+
+def test_a_radius_server_that_is_silent_is_why() -> None:
+    lines = [
+        ("hgt7-eap", "received EAP identity 'carol'"),
+        ("hgt7-eap", "RADIUS Access-Request timed out after 2 attempts"),
+        ("hgt7-eap", "initiating EAP_RADIUS method failed"),
+    ]
+    (fault,) = hear(Faults(), lines)
+    assert (fault.why, fault.details) == (Why.EAP_FAILED, {"eap_identity": "carol", "silent": "timed out"})
 
 
 @pytest.mark.parametrize(

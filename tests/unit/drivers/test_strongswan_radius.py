@@ -1,5 +1,6 @@
 """RADIUS servers in the file of charon's settings, and the order of the connections that ask them."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -38,6 +39,16 @@ def test_the_greater_score_is_preferred() -> None:
     assert preferences[0] > preferences[1] > 0
     # Or one that does not answer would come before one that does.
     assert preferences[0] - preferences[1] < 110
+
+
+def test_no_login_waits_for_a_socket() -> None:
+    """It would hold its thread for as long as all before it wait for a server that is silent."""
+    conf = (Path(__file__).parents[3] / "packaging" / "charon.conf").read_text()
+    threads, high, medium = (
+        int(found) for name in ("threads", "high", "medium") for found in re.findall(rf"^ +{name} = (\d+)$", conf, re.M)
+    )
+    (sockets,) = re.findall(r"sockets = (\d+)", radius.text_of([FIRST]))
+    assert int(sockets) >= threads - high - medium > 0
 
 
 def test_a_ledger_has_no_secret() -> None:
