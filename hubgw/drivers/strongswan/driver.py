@@ -182,7 +182,7 @@ class StrongswanDriver:
             return moved(kind, message, self._ledger.changed, self._unrouted)
 
         def wanted(packet: bytes) -> bool:
-            return not logins.is_child(packet, self._users_of)
+            return not logins.is_child(packet, self._unrouted)
 
         async for name in listen(self._path, _EVENTS, names, wanted):
             yield "" if isinstance(name, Missed) else name
