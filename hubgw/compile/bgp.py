@@ -77,6 +77,7 @@ def _route_table(scope: Scope, hosted: HostedHub, carried: set[str]) -> RouteTab
         for connection in hosted.connections
         if connection.id in carried and (site := scope.site_of(connection))
     ]
+    users = hosted_pools(hosted)
     return RouteTable(
         table=hosted.table,
         vrf=hosted.vrf,
@@ -86,7 +87,7 @@ def _route_table(scope: Scope, hosted: HostedHub, carried: set[str]) -> RouteTab
         own=tuple(sorted(_ipv4(own))),
         statics=(
             *(StaticRoute(prefix, site.id) for site, prefixes in sites for prefix in _ipv4(prefixes)),
-            *(StaticRoute(prefix, hosted.users.gateway.id) for prefix in hosted_pools(hosted) if hosted.users),
+            *(StaticRoute(prefix, hosted.users.gateway.id) for prefix in users if hosted.users),
             *(
                 StaticRoute(prefix)
                 for route in properties.route_table.routes
@@ -94,6 +95,7 @@ def _route_table(scope: Scope, hosted: HostedHub, carried: set[str]) -> RouteTab
                 for prefix in _ipv4(route.address_prefixes)
             ),
         ),
+        users=tuple(users),
     )
 
 

@@ -128,7 +128,7 @@ class StaticRoute:
 @dataclass(frozen=True, slots=True)
 class RouteTable:
     """A hub route table as BGP sees it. `own` is the hub's and the virtual networks' prefixes: announced to every peer,
-    and never taken from one, nor anything inside them."""
+    and never taken from one, nor anything inside them, nor inside the `users`' prefixes."""
 
     table: int
     vrf: str
@@ -137,3 +137,4 @@ class RouteTable:
     branch_to_branch: bool
     own: tuple[IPv4Network, ...]
     statics: tuple[StaticRoute, ...]
+    users: tuple[IPv4Network, ...] = ()

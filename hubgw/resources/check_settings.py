@@ -40,7 +40,8 @@ def check_settings(report: Report) -> None:
 
 def _check_users(report: Report, settings: Settings, target: Resource | None) -> None:
     """What concerns users' clients belongs to their gateway."""
-    if isinstance(target, P2sVpnGateway | None):
+    is_link = LINK_SEGMENT in settings.properties.resource.key
+    if isinstance(target, P2sVpnGateway) or (target is None and not is_link):
         return
     said = settings.properties.model_dump(by_alias=True, exclude_none=True)
     for field in (field for field in OF_USERS if field in said):

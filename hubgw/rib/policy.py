@@ -74,7 +74,7 @@ class Policy:
         self._never = _RESERVED | {table.asn}
         # Most paths share the few sets there are; remembered, they are one object each.
         self._excluded = lru_cache(maxsize=4096)(self._excluding)
-        blocks = _outermost(table.own)
+        blocks = _outermost((*table.own, *table.users))
         self._firsts = [first for first, _, _, _ in blocks]
         self._lasts = [last for _, last, _, _ in blocks]
         self._lengths = [length for _, _, length, _ in blocks]

@@ -163,6 +163,16 @@ def test_own_prefixes_that_come_and_go_judge_anew_what_was_learned() -> None:
     assert rib.configure([TABLE], [PARIS]).fib == {1: {BRANCH: (1,)}}
 
 
+def test_no_branch_takes_the_addresses_of_users() -> None:
+    rib = rib_of(PARIS)
+    one, around = nlri(IPv4Network("10.99.0.7/32")), nlri(IPv4Network("10.0.0.0/8"))
+    rib.learn(PARIS.key, path(65001), [one, around])
+    served = replace(TABLE, users=(IPv4Network("10.99.0.0/24"),))
+    assert rib.configure([served], [PARIS]).fib == {1: {one: None}}
+    assert [(row.prefix, row.refusal) for row in rib.refused()] == [(one, "own-prefix")]
+    assert one not in rib.out(1)
+
+
 def test_a_replay_changes_nothing_until_end_of_rib_sweeps_the_rest() -> None:
     rib = rib_of(PARIS)
     other = nlri(IPv4Network("198.51.100.0/24"))
