@@ -16,10 +16,10 @@ from hubgw.agent.desired import Compiler, Desired
 from hubgw.agent.framed import Framed
 from hubgw.agent.journal import Journal
 from hubgw.agent.live import Sas, left_of_users, states, uncollected, up_tunnels
-from hubgw.agent.revocation import LOADED_WITHIN, revoked_sas
+from hubgw.agent.revocation import LOADED_WITHIN, revoked_sas, without_password
 from hubgw.agent.routing import Routing
 from hubgw.agent.statuses import Connection
-from hubgw.agent.user_sessions import REVOKED, Ends
+from hubgw.agent.user_sessions import NO_SUCH_USER, REVOKED, Ends
 from hubgw.drivers.base import DriverError
 from hubgw.drivers.exabgp.driver import ExabgpDriver
 from hubgw.drivers.netlink.driver import NetlinkDriver
@@ -288,11 +288,16 @@ class Reconciler:
         return refused
 
     async def _end_revoked(self, desired: Desired, sas: Sas) -> None:
-        """Ends what was established by a certificate that is revoked, or may have been."""
+        """Ends what was established by a certificate that is revoked, or may have been, or a password that is gone.
+
+        Who signed on by it since the SAs were listed is ended by the next pass.
+        """
         strongswan, users = self._drivers.strongswan, {one.name for one in desired.plan.users}
-        for sa in revoked_sas(desired, sas, strongswan.fresh, strongswan.made_by):
+        ends = [(sa, REVOKED) for sa in revoked_sas(desired, sas, strongswan.fresh, strongswan.made_by)]
+        ends += [(sa, NO_SUCH_USER) for sa in without_password(desired, sas)]
+        for sa, why in ends:
             if interface_of(sa.connection) in users:
-                self.state.ends.put(sa.uniqueid, REVOKED)
+                self.state.ends.put(sa.uniqueid, why)
             try:
                 refusal = await strongswan.terminate(sa.uniqueid)
             except DriverError as error:

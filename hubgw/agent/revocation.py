@@ -20,8 +20,7 @@ MadeBy = Callable[[IkeSa], tuple[Certificate, ...]]
 
 
 def revoked_sas(desired: Desired, sas: Sas, fresh: Mapping[str, Fresh], made_by: MadeBy) -> Iterator[IkeSa]:
-    """Yields the SAs that were made by what is revoked, or may have been: whose certificate is good comes back at once;
-    and those of users whose password is gone.
+    """Yields the SAs that were made by what is revoked, or may have been: whose certificate is good comes back at once.
 
     Args:
         desired: with what hubgw's own authority has revoked.
@@ -34,7 +33,6 @@ def revoked_sas(desired: Desired, sas: Sas, fresh: Mapping[str, Fresh], made_by:
         return
     certificates = {obj.digest: obj for obj in desired.plan.objects if isinstance(obj, IkeCertificate)}
     connections = {obj.name: obj for obj in desired.plan.objects if isinstance(obj, IkeConnection) and obj.certificate}
-    passwords = {obj.name.lower() for obj in desired.plan.objects if isinstance(obj, IkeUser)}
     own = {one.own[0].digest for one in desired.own.values()}
     by_own = {revoked.digest for one in desired.own.values() for revoked in one.revoked} & fresh.keys()
     root, by_users = _of_users(desired)
@@ -44,11 +42,6 @@ def revoked_sas(desired: Desired, sas: Sas, fresh: Mapping[str, Fresh], made_by:
     for sa in sas.ike or ():
         connection, server = connections.get(sa.connection), servers.get(sa.connection)
         if not sa.established or (connection is None and server is None):
-            continue
-        if server and server.eap == MSCHAPV2:
-            # The driver ends them too, as a password goes; an agent that was killed meanwhile does not see it go again.
-            if (sa.eap_identity or sa.remote_id).lower().rpartition("\\")[2] not in passwords:
-                yield sa
             continue
         since = None
         if connection and connection.certificate in own:
@@ -69,6 +62,22 @@ def revoked_sas(desired: Desired, sas: Sas, fresh: Mapping[str, Fresh], made_by:
             ends = any(made < one.since + LOADED_WITHIN and not _is_good(sa, one.serials, made_by) for one in held)
         if ends:
             yield sa
+
+
+def without_password(desired: Desired, sas: Sas) -> Iterator[IkeSa]:
+    """Yields the SAs of users whose password is gone; who has another now stays.
+
+    The name is that of the password: charon takes it from MSCHAPv2, whatever else the client calls itself. Windows may
+    put a domain before it.
+    """
+    objects = desired.plan.objects
+    by_password = {obj.name for obj in objects if isinstance(obj, IkeServer) and obj.eap == MSCHAPV2}
+    known = {obj.name.lower() for obj in objects if isinstance(obj, IkeUser)}
+    for sa in sas.ike or ():
+        if sa.established and sa.connection in by_password:
+            name = (sa.eap_identity or sa.remote_id).lower().rpartition("\\")[2]
+            if name not in known:
+                yield sa
 
 
 def _of_users(desired: Desired) -> tuple[str, set[str]]:

@@ -14,6 +14,7 @@ _MOST_ENDS: Final = 4_096  # of an SA that was gone before anybody knew of it no
 _COMMON_NAME: Final = re.compile(r"(?:\A|, )CN=(.+?)(?=, [A-Za-z0-9.]+=|\Z)", re.DOTALL)
 REPLACED: Final = "another login took its place"
 REVOKED: Final = "the certificate is revoked, or may be"
+NO_SUCH_USER: Final = "there is no such user any longer"
 
 NAME_OF_USER: Final = re.compile(rf"[^\x00-\x1f\x7f-\x9f\u2028\u2029]{{1,{_LONGEST}}}")
 """What may be asked for: it is compared with names that clients proved, and goes nowhere else."""

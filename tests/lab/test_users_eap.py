@@ -101,6 +101,7 @@ def test_a_user_with_a_password(lab: Lab, clients: list[Client]) -> None:
         assert by_password(two, authority, spare, "bob", OTHER)
         lab.hub.run("delete", "vpnUsers/alice", "--yes")
         wait_for("alice is off", lambda: lab.hub.sas(one.address) == [])
+        wait_for("the event says why", lambda: "there is no such user any longer" in lab.hub.agent_log)
         assert pings(two.node, two.virtual, "10.50.0.4")
         assert not by_password(one, authority, spare, "alice", SECOND)
         lab.hub.apply_text(vpn_user("alice", FIRST))

@@ -22,7 +22,6 @@ from hubgw.drivers.strongswan.users import (
     leased,
     leases,
     pool_names,
-    strangers,
     unrouted,
 )
 from hubgw.names import USER_PREFIX, Secret, interface_of
@@ -309,20 +308,10 @@ class StrongswanDriver:
                 self._ledger.put_users(op.new)
             elif isinstance(op.new, IkeKey | IkeCertificate):
                 self._ledger.put_credential(_kind(op.new), str(op.new.key[1]))
-        if any(isinstance(op, Delete) and isinstance(op.old, IkeUser) for op in ops):
-            self._end_strangers(session)
         if any(isinstance(op, Delete) and isinstance(op.old, IkeCertificate) for op in ops):
             self._clear(session, {id_ for op in ops if isinstance(op, Delete) for id_ in op.old.key[1:]})
         self._ledger.save()
         return errors
-
-    def _end_strangers(self, session: Session) -> None:
-        """Ends what users are in whose password is gone; who has another password now stays."""
-        known = {obj.name.lower() for obj in self._credentials if isinstance(obj, IkeUser)}
-        servers = (obj for obj in self._ledger.users.values() if isinstance(obj, IkeServer))
-        by_password = {server.name for server in servers if server.eap == "mschapv2"}
-        gone = list(strangers(session.list_sas(), by_password, known))
-        session.refusals([("terminate", {"ike-id": one, "force": "yes", "timeout": LATER}) for one in gone])
 
     def _clear(self, session: Session, gone: Set[object]) -> None:
         """Rids charon of certificates, which it unloads in no other way than with all keys and secrets; what is wanted

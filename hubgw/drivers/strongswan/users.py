@@ -94,20 +94,6 @@ def other_proof(old: IkeServer, new: IkeServer) -> bool:
     return ends(old) != ends(new) or not kept
 
 
-def strangers(messages: Iterable[Mapping[str, Any]], connections: Set[str], known: Set[str]) -> Iterator[str]:
-    """Yields the unique ids of list-sas whose user, of connections by password, is not among the `known` (lower case).
-
-    The name is that of the password: charon takes it from MSCHAPv2, whatever else the client calls itself. Windows may
-    put a domain before it.
-    """
-    for message in messages:
-        for name, sa in message.items():
-            if name in connections:
-                identity: bytes = sa.get("remote-eap-id") or sa.get("remote-id") or b""
-                if identity.decode(errors="replace").lower().rpartition("\\")[2] not in known:
-                    yield sa["uniqueid"].decode()
-
-
 def unrouted(users: Iterable[Users]) -> frozenset[str]:
     """Returns the interfaces of users none of whom has a route of his own."""
     servers = [one for one in users if isinstance(one, IkeServer)]

@@ -280,7 +280,7 @@ def test_keys_of_the_plan_are_those_of_its_certificates(rig: Rig) -> None:
     run(case())
 
 
-def test_who_has_no_password_any_longer_is_ended_whatever_the_driver_was_able_to(rig: Rig) -> None:
+def test_who_has_no_password_any_longer_is_ended(rig: Rig) -> None:
     async def case() -> None:
         password = "---\ntype: vpnUsers\nname: bob\nproperties: {vpnServerConfiguration: users, password: a-password}\n"
         await applied(rig, password)

@@ -8,7 +8,6 @@ from hubgw.drivers.strongswan.users import (
     encode_user,
     leased,
     other_proof,
-    strangers,
     unrouted,
 )
 from hubgw.names import Secret
@@ -83,20 +82,6 @@ def test_an_address_is_leased_while_its_client_is_there() -> None:
     }
     assert set(leased({"hgt1-pool0": {"size": b"2", "leases": leases}})) == {("10.99.0.1", "alice")}
     assert set(leased({})) == set(leased({"hgt1-pool0": {"size": b"2"}})) == set()
-
-
-def test_who_is_known_by_the_name_of_no_password_is_a_stranger() -> None:
-    sas = {
-        "1": {"remote-id": b"alice", "remote-eap-id": b"ALICE"},
-        "2": {"remote-id": b"alice"},
-        "3": {"remote-id": b"alice", "remote-eap-id": b"EXAMPLE\\alice"},
-        "4": {"remote-id": b"alice", "remote-eap-id": b"bob"},
-        "5": {"remote-id": b"alice", "remote-eap-id": b"*"},
-        "6": {"remote-id": b"%any"},
-    }
-    messages = [{"hgt1-eap": {**sa, "uniqueid": number.encode()}} for number, sa in sas.items()]
-    messages += [{"hgt1": {"remote-id": b"bob", "uniqueid": b"7"}}]
-    assert list(strangers(messages, {"hgt1-eap"}, {"alice"})) == ["4", "5", "6"]
 
 
 def test_who_is_barred_gets_nothing_and_the_others_are_led_on() -> None:
