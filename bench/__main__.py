@@ -26,11 +26,13 @@ def main() -> int:
         if _has_the_kernel():
             # Imported here: row c runs where there is no lab.
             from bench import kernel, logins  # noqa: PLC0415
+            from tests.lab.place import alone  # noqa: PLC0415
 
-            if set("abd") & set(args.only):
-                rows += kernel.rows(args.sites, args.rounds, args.out.resolve(), args.only, profile=args.profile)
-            if "g" in args.only:
-                rows += logins.rows(args.rounds)
+            with alone():
+                if set("abd") & set(args.only):
+                    rows += kernel.rows(args.sites, args.rounds, args.out.resolve(), args.only, profile=args.profile)
+                if "g" in args.only:
+                    rows += logins.rows(args.rounds)
         else:
             print("rows a, b, d and g need the lab's kernel, as root: make bench", file=sys.stderr)
     if set("ef") & set(args.only):

@@ -19,7 +19,6 @@ from bench.clients import AT_ONCE, HAND, NAME, PASSWORD, POOL, Loader, Method, b
 from bench.table import Row
 from tests.lab.capture import capture
 from tests.lab.charon import Charon
-from tests.lab.place import alone
 from tests.lab.topology import WAN1, Lab, build
 from tests.lab.users import OWN_AUTHORITY, gateway_of_users, own_user, root_of_users, server, user
 from tests.lab.waiting import wait_for
@@ -49,7 +48,7 @@ class _Found:
 
 def rows(rounds: int) -> list[Row]:
     """Measures logins at both, `rounds` times each, in turns; memory and a revocation once."""
-    with alone(), _lab() as lab:
+    with _lab() as lab:
         found = _measured(lab, rounds)
     made = []
     for method, ours in found.ours.items():
