@@ -13,13 +13,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from hubgw.agent.desired import Compiler, Desired
+from hubgw.agent.ends import Ends
 from hubgw.agent.framed import Framed
 from hubgw.agent.journal import Journal
 from hubgw.agent.live import Sas, left_of_users, states, uncollected, up_tunnels
 from hubgw.agent.revocation import LOADED_WITHIN, revoked_sas, without_password
 from hubgw.agent.routing import Routing
 from hubgw.agent.statuses import Connection
-from hubgw.agent.user_sessions import NO_SUCH_USER, REVOKED, Ends
+from hubgw.agent.user_sessions import NO_SUCH_USER, REVOKED
 from hubgw.drivers.base import DriverError
 from hubgw.drivers.exabgp.driver import ExabgpDriver
 from hubgw.drivers.netlink.driver import NetlinkDriver
@@ -80,7 +81,6 @@ class State:
     whole: bool = False  # the last pass left nothing to do
     admitted: Set[Admitted] = frozenset()  # what learned routes admitted beside those, when `wanted` was made
     unfinished: bool = False  # what was followed since left something to do
-    ends: Ends = field(default_factory=Ends)  # of users' SAs
     framed: Sequence[Object] = ()  # routes of users to whom RADIUS gave addresses; beside what is `wanted`
     passes: int = 0
     writes: int = 0
@@ -96,7 +96,8 @@ class Reconciler:
         self.routing = routing
         self._lock = asyncio.Lock()
         self.state = State()
-        self._framed = Framed(drivers.strongswan, journal, self.state.ends)
+        self.ends = Ends(drivers.strongswan)
+        self._framed = Framed(drivers.strongswan, journal, self.ends)
 
     async def reconcile(self) -> bool:
         """Runs one pass; tells whether all is as wanted now. Raises StoreError."""
@@ -130,7 +131,7 @@ class Reconciler:
             )
             self._note(sas, up)
             state.passes, state.writes = state.passes + 1, len(ops)
-            state.whole = not errors and not state.unreachable and self.routing.whole
+            state.whole = not (errors or state.unreachable or self._framed.failure) and self.routing.whole
             return state.whole
 
     async def follow(self) -> None:
@@ -155,7 +156,8 @@ class Reconciler:
                 errors += await self._apply([op for op in ops if target(op) not in idle])
                 state.wanted = [*wanted, *idle]
                 await self.routing.set_up(up)
-            state.unfinished = state.unfinished or bool(errors) or not state.unreachable.keys() <= away
+            failed = bool(errors or self._framed.failure)
+            state.unfinished = state.unfinished or failed or not state.unreachable.keys() <= away
             self._note(sas, up)
 
     async def _follow_at_once(self, plan: Plan) -> None:
@@ -233,6 +235,7 @@ class Reconciler:
         except DriverError as error:
             self.state.unreachable["strongswan"] = str(error)
             return Sas(None, kernel, 0.0, time.time())
+        self.ends.of(started)
         return Sas(ike, kernel, started, time.time())
 
     def _possible(self, ops: Sequence[Op]) -> list[Op]:
@@ -296,10 +299,9 @@ class Reconciler:
         ends = [(sa, REVOKED) for sa in revoked_sas(desired, sas, strongswan.fresh, strongswan.made_by)]
         ends += [(sa, NO_SUCH_USER) for sa in without_password(desired, sas)]
         for sa, why in ends:
-            if interface_of(sa.connection) in users:
-                self.state.ends.put(sa.uniqueid, why)
+            is_users = interface_of(sa.connection) in users
             try:
-                refusal = await strongswan.terminate(sa.uniqueid)
+                refusal = await (self.ends.end(sa, why) if is_users else strongswan.terminate(sa.uniqueid))
             except DriverError as error:
                 self.state.unreachable["strongswan"] = str(error)
                 return

@@ -1,7 +1,7 @@
 """A user's IKE SA -> the session that it is: whose, where, since when, and what it has carried. Pure."""
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 from hubgw.agent.live import CHILD_UP
@@ -10,7 +10,6 @@ from hubgw.drivers.strongswan.codec import IkeSa
 from hubgw.plan.types import UsersOf
 
 _LONGEST: Final = 256  # characters of a name
-_MOST_ENDS: Final = 4_096  # of an SA that was gone before anybody knew of it nobody asks
 _COMMON_NAME: Final = re.compile(r"(?:\A|, )CN=(.+?)(?=, [A-Za-z0-9.]+=|\Z)", re.DOTALL)
 REPLACED: Final = "another login took its place"
 REVOKED: Final = "the certificate is revoked, or may be"
@@ -61,25 +60,6 @@ class Session:
             instance=self.users.instance,
             ike_sa=sa.uniqueid,
         )
-
-
-@dataclass(slots=True)
-class Ends:
-    """Why SAs of users end, by unique id, from when the agent ends them until it is told."""
-
-    _reasons: dict[int, str] = field(default_factory=dict)
-
-    def __contains__(self, number: int) -> bool:
-        return number in self._reasons
-
-    def put(self, number: int, reason: str) -> None:
-        self._reasons[number] = reason
-        if len(self._reasons) > _MOST_ENDS:
-            del self._reasons[next(iter(self._reasons))]
-
-    def take(self, number: int) -> str:
-        """Returns the reason, and forgets it; an empty string where the agent did not end the SA."""
-        return self._reasons.pop(number, "")
 
 
 def user_of(identity: str) -> str:

@@ -149,6 +149,9 @@ class Users:
         self._looked = sas
         users = [sa for sa in sas.ike if self._of(sa.connection)]
         if self._charon not in {0.0, sas.started}:
+            # Another charon, which numbers from 1 again.
+            self.barred.clear()
+            self._refused.clear()
             self._end(self._unheard - set(map(spis, users)))
         self._charon, self._unheard = sas.started, set()
         for sa in users:
@@ -175,12 +178,12 @@ class Users:
     async def round(self) -> None:
         """Tells what is due. Raises DriverError."""
         self.look()
-        now, ends = self._clock(), self._reconciler.state.ends
+        now, ends = self._clock(), self._reconciler.ends
         for number, (session, at) in list(self._leaving.items()):
-            if number in self._reasons or number in ends or now >= at:
+            if number in self._reasons or session.sa in ends or now >= at:
                 del self._leaving[number]
                 reason = self._reasons.pop(number, _UNTOLD)
-                self._tell_end(session, ends.take(number) or reason)
+                self._tell_end(session, ends.take(session.sa) or reason)
         self.refusals.round()
         await self.pools.round()
 

@@ -217,7 +217,7 @@ class FakeStrongswan:
         self.moved: asyncio.Queue[str | Exception] = asyncio.Queue()
         self.failed: asyncio.Queue[Fault | Ended | Login] = asyncio.Queue()
         self.pools: list[Leases] = []
-        self.leased_by: set[tuple[str, str]] = set()  # addresses, of whatever pool, and whose each is
+        self.leased_by: set[tuple[str, str]] | None = set()  # addresses, of whatever pool, and whose each is
         self.back = asyncio.Event()
         self._failures: list[tuple[Key, str]] = []
 
@@ -325,9 +325,9 @@ class FakeStrongswan:
         self.reach.ask("leases")
         return list(self.pools)
 
-    async def leased(self, pool: str) -> set[tuple[str, str]]:
+    async def leased(self, pool: str) -> set[tuple[str, str]] | None:
         self.reach.ask("leased")
-        return set(self.leased_by)
+        return self.leased_by and set(self.leased_by)
 
     async def faults(self) -> AsyncIterator[Fault | Ended | Login]:
         self.reach.ask("faults")

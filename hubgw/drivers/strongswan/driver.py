@@ -15,6 +15,7 @@ from hubgw.drivers.strongswan.ledger import Fresh, Ledger
 from hubgw.drivers.strongswan.peers import Peers
 from hubgw.drivers.strongswan.requests import LATER, requests_of, unload
 from hubgw.drivers.strongswan.users import (
+    MOST_TOLD,
     Leases,
     Users,
     behind,
@@ -30,7 +31,6 @@ from hubgw.plan.diff import target
 from hubgw.plan.ipsec import IkeCertificate, IkeConnection, IkeKey, IkePool, IkeRadius, IkeSecret, IkeServer, IkeUser
 from hubgw.plan.types import Create, Delete, Object, Op, OpError, Update
 
-_EVENTS = ["ike-updown", "child-updown", "ike-rekey", "child-rekey"]
 _RETRY = 0.2  # seconds between attempts to reach a charon that is not there
 
 
@@ -183,7 +183,7 @@ class StrongswanDriver:
         def wanted(packet: bytes) -> bool:
             return not logins.is_child(packet, self._unrouted)
 
-        async for name in listen(self._path, _EVENTS, names, wanted):
+        async for name in listen(self._path, [*logins.KINDS], names, wanted):
             yield "" if isinstance(name, Missed) else name
 
     async def faults(self) -> AsyncIterator[Fault | Ended | logins.Login | Missed]:
@@ -204,11 +204,13 @@ class StrongswanDriver:
         """Returns how full the pools of ours are."""
         return await self._commands.call(lambda session: list(leases(session.get_pools())))
 
-    async def leased(self, pool: str) -> set[tuple[str, str]]:
-        """Returns the addresses of a pool that somebody has, and whose each is."""
-        return await self._commands.call(
-            lambda session: set(leased(session.get_pools({"leases": "yes", "name": pool})))
-        )
+    async def leased(self, pool: str) -> Set[tuple[str, str]] | None:
+        """Returns the addresses of a pool that somebody has, and whose each is; None of one with too many to tell."""
+        return await self._commands.call(lambda session: self._leased(session, pool))
+
+    def _leased(self, session: Session, pool: str) -> Set[tuple[str, str]] | None:
+        count = sum(one.online + one.offline for one in leases(session.get_pools({"name": pool})))
+        return set(leased(session.get_pools({"leases": "yes", "name": pool}))) if count <= MOST_TOLD else None
 
     def _observe(self, session: Session) -> list[Object]:
         known = self._ledger.of(codec.started(session.stats()))

@@ -14,6 +14,10 @@ Users = IkeServer | IkePool | IkeRadius
 _BY_RADIUS: Final = "radius"
 """The pool by which charon knows that of eap-radius: the Framed-IP-Address of who signs on, where he has one."""
 
+MOST_TOLD: Final = 2_048
+"""Leases of a pool that charon is asked for: an answer of more than 512 KiB it drops without a word, and identities
+may be long."""
+
 
 @dataclass(frozen=True, slots=True)
 class Leases:

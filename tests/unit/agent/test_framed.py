@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from hubgw.drivers.strongswan.codec import IkeSa
 from hubgw.drivers.strongswan.logins import Went
 from hubgw.plan.kernel import OnLink, Route
@@ -127,6 +129,64 @@ def test_an_address_that_another_user_has_is_not_taken_from_him(tmp_path: Path) 
     run(case())
 
 
+def test_another_user_never_takes_it_when_its_holder_rekeys(tmp_path: Path) -> None:
+    async def case() -> None:
+        rig = await with_radius(tmp_path)
+        await listed(rig, by_radius(5, "alice", A))
+        await listed(rig, by_radius(9, "mallory", A, instance=1), by_radius(12, "Alice", A))
+        assert rig.machine.strongswan.terminated == [9] and routed(rig) == {A: "hgt1"}
+        assert [one.split()[0] for one in rig.events("address.refused")] == ["user=mallory"]
+        # When she has gone it is anybody's.
+        await listed(rig)
+        await listed(rig, by_radius(13, "mallory", A, instance=1))
+        assert routed(rig) == {A: "hgt2"}
+
+    run(case())
+
+
+def test_of_users_whose_order_nobody_knows_none_keeps_the_address(tmp_path: Path) -> None:
+    async def case() -> None:
+        rig = await with_radius(tmp_path)
+        mallory, alice = by_radius(9, "mallory", A), by_radius(12, "alice", A, instance=1)
+        await listed(rig, mallory, alice, by_radius(13, "bob", "10.97.0.6"))
+        assert rig.machine.strongswan.terminated == [9, 12] and routed(rig) == {"10.97.0.6": "hgt1"}
+        assert [one.partition("reason=")[2] for one in rig.events("address.refused")] == [
+            f"'RADIUS gave {A} to alice as well'",
+            f"'RADIUS gave {A} to mallory as well'",
+        ]
+        await listed(rig, mallory, by_radius(14, "alice", A))
+        assert rig.machine.strongswan.terminated == [9, 12] and routed(rig)[A] == "hgt1"
+
+    run(case())
+
+
+def test_why_an_sa_ended_is_said_of_no_other_with_its_number(tmp_path: Path) -> None:
+    async def case() -> None:
+        rig = await with_radius(tmp_path)
+        await rig.reconciler.ends.end(by_radius(3, "eve", "10.50.0.4", initiator_spi="dead"), "it is revoked")
+        rig.machine.strongswan.terminated.clear()
+        alice = by_radius(3, "alice", A)
+        await listed(rig, alice)
+        await listed(rig, alice, by_radius(4, "mallory", A))
+        assert rig.machine.strongswan.terminated == [4] and routed(rig) == {A: "hgt1"}
+
+    run(case())
+
+
+def test_what_ended_with_another_charon_is_forgotten(tmp_path: Path) -> None:
+    async def case() -> None:
+        rig = await with_radius(tmp_path)
+        await listed(rig, alice := by_radius(3, "alice", A))
+        await rig.reconciler.ends.end(alice, "it is revoked")
+        await listed(rig, alice)
+        assert alice in rig.reconciler.ends and routed(rig) == {}
+        rig.machine.strongswan.since += 60
+        await listed(rig, alice)
+        assert alice not in rig.reconciler.ends and routed(rig) == {A: "hgt1"}
+
+    run(case())
+
+
 def test_an_address_that_is_nobodys_to_give(tmp_path: Path) -> None:
     async def case() -> None:
         rig = await with_radius(tmp_path)
@@ -170,6 +230,65 @@ def test_who_could_not_be_ended_is_ended_at_the_next_look(tmp_path: Path) -> Non
         rig.machine.strongswan.refuses_to_terminate = ""
         await listed(rig, bob)
         assert rig.machine.strongswan.terminated == [2, 2] and len(rig.events("address.refused")) == 1
+
+    run(case())
+
+
+def test_whose_leases_are_not_known_keeps_nobody_else_in(tmp_path: Path) -> None:
+    async def case() -> None:
+        rig = await with_radius(tmp_path)
+        charon = rig.machine.strongswan
+        charon.reach.fail_calls["leased"] = 2
+        alice = by_radius(1, "alice", "10.99.0.2")
+        await listed(rig, alice, by_radius(2, "eve", "10.50.0.4"))
+        assert charon.terminated == [2] and rig.reconciler.state.unfinished
+        assert not await rig.reconciler.reconcile(), "it is looked at again soon"
+        assert len(rig.events("address.unchecked")) == 1 and not rig.reconciler.state.unreachable
+        assert await rig.reconciler.reconcile(), "charon answers, and nobody leases it"
+        assert charon.terminated == [2, 1] and rig.events("address.unchecked")[1:] == []
+
+    run(case())
+
+
+@pytest.mark.parametrize("fails", [True, False])
+def test_an_address_of_a_pool_that_two_have_and_nobody_is_known_to_lease(tmp_path: Path, *, fails: bool) -> None:
+    async def case() -> None:
+        rig = await with_radius(tmp_path)
+        charon, x = rig.machine.strongswan, "10.99.0.2"
+        charon.leased_by = {(x, "alice")}
+        known, bob, eve = by_radius(1, "alice", x), by_radius(2, "bob", "10.99.0.3"), by_radius(3, "eve", "10.99.0.1")
+        await listed(rig, known)
+        charon.leased_by = None
+        charon.reach.fail_calls["leased"] = 9 * fails
+        await listed(rig, known, bob, eve, by_radius(4, "BOB", "10.99.0.3"))
+        assert charon.terminated == []
+        mallory, carol = by_radius(5, "mallory", x), sa(6, "carol", virtual_addresses=("10.99.0.3",))
+        await listed(rig, known, bob, eve, mallory, carol)
+        assert charon.terminated == [2, 5], "who leases his, or had none given by RADIUS, or is alone, stays"
+        refused = rig.events("address.refused")
+        assert "10.99.0.3 is another's as well, and charon does not say who leases it" in refused[0]
+
+    run(case())
+
+
+def test_an_address_of_a_pool_is_not_a_users_because_an_older_sa_of_his_leases_it(tmp_path: Path) -> None:
+    async def case() -> None:
+        rig = await with_radius(tmp_path)
+        charon, x = rig.machine.strongswan, "10.99.0.2"
+        old, pinned, bob = by_radius(1, "alice", x), by_radius(2, "alice", x), by_radius(3, "bob", x)
+        charon.leased_by = {(x, "alice")}
+        await listed(rig, old)
+        await listed(rig, old, pinned)
+        assert charon.terminated == []
+        charon.leased_by = {(x, "bob")}
+        await listed(rig, pinned, bob)
+        assert charon.terminated == [2]
+        charon.leased_by = {(x, "carol")}
+        await listed(rig, carol := by_radius(4, "carol", x), again := by_radius(5, "carol", x))
+        charon.leased_by = set()
+        await listed(rig, again)
+        assert charon.terminated == [2, 5], "before anybody else has it"
+        assert carol not in rig.reconciler.ends
 
     run(case())
 

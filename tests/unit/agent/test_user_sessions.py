@@ -17,7 +17,7 @@ from hubgw.agent.user_sessions import REVOKED
 from hubgw.agent.users import PATIENCE
 from hubgw.drivers.strongswan.codec import IkeSa
 from hubgw.drivers.strongswan.faults import Ended, Ending, Fault, Why
-from hubgw.drivers.strongswan.logins import Came, Carried, Rekeyed, Went
+from hubgw.drivers.strongswan.logins import Barred, Came, Carried, Rekeyed, Went
 from hubgw.drivers.strongswan.users import Leases
 from tests.certificates import make
 from tests.fakes.drivers import child_sa, ike_sa
@@ -201,13 +201,28 @@ def test_who_is_revoked_is_told_to_be_so_whatever_charon_says(tmp_path: Path) ->
     async def case() -> None:
         rig = await with_users(tmp_path)
         await listed(rig, sa(1))
-        rig.reconciler.state.ends.put(1, REVOKED)
+        await rig.reconciler.ends.end(sa(1), REVOKED)
         rig.users.take(Ended(1, Ending.HUB))
         rig.users.take(Went(1))
         await later(rig)
         (told,) = rig.events("user.logout")
         assert told.endswith("reason='the certificate is revoked, or may be'")
-        assert 1 not in rig.reconciler.state.ends
+        assert sa(1) not in rig.reconciler.ends
+
+    run(case())
+
+
+def test_what_was_known_of_sas_by_number_is_not_held_against_those_of_another_charon(tmp_path: Path) -> None:
+    async def case() -> None:
+        rig = await with_users(tmp_path)
+        await listed(rig)
+        rig.users.take(Barred(sa(3, "eve", connection="hgt1-barred", children=())))
+        assert rig.users.barred == {3}
+        rig.machine.strongswan.since += 60
+        await listed(rig, sa(3))
+        assert rig.users.barred == set(), "alice has that number"
+        rig.users.take(Barred(sa(3, "mallory", connection="hgt1-barred", children=())))
+        assert [one.split()[0] for one in rig.events("user.refused")] == ["user=eve", "user=mallory"]
 
     run(case())
 

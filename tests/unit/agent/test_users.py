@@ -287,8 +287,20 @@ def test_who_has_no_password_any_longer_is_ended(rig: Rig) -> None:
         charon = rig.machine.strongswan
         server, _ = (obj for obj in charon.objects.values() if isinstance(obj, IkeServer) and obj.eap == "mschapv2")
         names = ("BOB", "EXAMPLE\\bob", "carol", "*")
-        charon.ike = [replace(sa(number, server), eap_identity=name) for number, name in enumerate(names)]
+        given = [(replace(sa(number, server), responder_spi=f"b{number}"), name) for number, name in enumerate(names)]
+        charon.ike = [replace(one, eap_identity=name) for one, name in given]
         await rig.settle()
         assert set(charon.terminated) == {2, 3}
+        ended, refused = charon.ike[2], replace(charon.ike[2], uniqueid=4, responder_spi="b4")
+        assert ended in rig.reconciler.ends and charon.ike[0] not in rig.reconciler.ends
+        charon.refuses_to_terminate = "no matching SAs to terminate found"
+        charon.ike.append(refused)
+        await rig.settle()
+        assert charon.terminated.count(4) == 1 and refused not in rig.reconciler.ends, "nobody asks why it ended"
+        assert ended in rig.reconciler.ends, "it is told yet"
+        charon.reach.fail_calls["terminate"] = 1
+        charon.ike = [refused]
+        await rig.settle()
+        assert refused not in rig.reconciler.ends and "strongswan" in rig.reconciler.state.unreachable
 
     run(case())

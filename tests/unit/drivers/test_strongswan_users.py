@@ -1,8 +1,13 @@
 """What charon is told of users, and who is off when a password is gone."""
 
+import asyncio
 from dataclasses import replace
+from pathlib import Path
+from unittest.mock import patch
 
+from hubgw.drivers.strongswan.driver import StrongswanDriver
 from hubgw.drivers.strongswan.users import (
+    MOST_TOLD,
     behind,
     encode_server,
     encode_user,
@@ -82,6 +87,28 @@ def test_an_address_is_leased_while_its_client_is_there() -> None:
     }
     assert set(leased({"hgt1-pool0": {"size": b"2", "leases": leases}})) == {("10.99.0.1", "alice")}
     assert set(leased({})) == set(leased({"hgt1-pool0": {"size": b"2"}})) == set()
+
+
+def test_leases_are_not_asked_for_where_they_are_more_than_charon_tells(tmp_path: Path) -> None:
+    class Session:
+        online = MOST_TOLD - 1
+
+        def get_pools(self, about: dict[str, str]) -> dict[str, object]:
+            assert about["name"] == "hgt1-10.99.0.0-16"
+            lease = {"address": b"10.99.0.1", "identity": b"alice", "status": b"online"}
+            told = {"leases": {"0": lease}} if "leases" in about else {}
+            return {about["name"]: {"online": str(self.online).encode(), "offline": b"1", **told}}
+
+    async def leased() -> object:
+        driver, session = StrongswanDriver(str(tmp_path / "vici"), tmp_path / "ledger.json"), Session()
+        with patch.object(driver._commands, "_call", lambda work: work(session)):
+            few = await driver.leased("hgt1-10.99.0.0-16")
+            session.online += 1
+            many = await driver.leased("hgt1-10.99.0.0-16")
+        await driver.close()
+        return few, many
+
+    assert asyncio.run(leased()) == ({("10.99.0.1", "alice")}, None)
 
 
 def test_who_is_barred_gets_nothing_and_the_others_are_led_on() -> None:
