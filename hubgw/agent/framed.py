@@ -201,7 +201,7 @@ class Framed:
         """Ends who has an address of a pool that charon did not give him: it gives it to another, if it has not yet."""
         claims = pool_claims(self._terms, standing, every)
         self._leasing &= {one.key for one in claims}
-        unsure = [one for one in claims if one.others or one.own > 1 or one.key not in self._leasing]
+        unsure = [one for one in claims if one.others or one.key not in self._leasing]
         leased: dict[str, Set[tuple[str, str]] | None] = {}
         failure: DriverError | None = None
         try:

@@ -289,6 +289,12 @@ def test_an_address_of_a_pool_is_not_a_users_because_an_older_sa_of_his_leases_i
         await listed(rig, again)
         assert charon.terminated == [2, 5], "before anybody else has it"
         assert carol not in rig.reconciler.ends
+        # Signed on between the list and the question, an SA of his own that leases it is in no list.
+        charon.leased_by = {(x, "dave")}
+        await listed(rig, dave := by_radius(6, "dave", x))
+        charon.leased_by = {(x, "erin")}
+        await listed(rig, dave, by_radius(7, "erin", x))
+        assert charon.terminated == [2, 5, 6]
 
     run(case())
 
