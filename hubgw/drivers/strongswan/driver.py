@@ -2,16 +2,18 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Container, Iterable, Mapping, Sequence, Set
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence, Set
 from pathlib import Path
 
-from hubgw.drivers.strongswan import codec, logins, radius
-from hubgw.drivers.strongswan.client import Client, Session, connect, listen
+from hubgw.drivers.strongswan import codec, radius
+from hubgw.drivers.strongswan.client import Client, Session, connect
 from hubgw.drivers.strongswan.codec import IkeSa
-from hubgw.drivers.strongswan.faults import Ended, Fault, Faults, says_something
+from hubgw.drivers.strongswan.faults import Ended, Fault
+from hubgw.drivers.strongswan.heard import Heard
 from hubgw.drivers.strongswan.held import Held
 from hubgw.drivers.strongswan.inbox import Missed
 from hubgw.drivers.strongswan.ledger import Fresh, Ledger
+from hubgw.drivers.strongswan.logins import Login
 from hubgw.drivers.strongswan.peers import Peers
 from hubgw.drivers.strongswan.requests import LATER, requests_of, unload
 from hubgw.drivers.strongswan.users import (
@@ -23,9 +25,8 @@ from hubgw.drivers.strongswan.users import (
     leased,
     leases,
     pool_names,
-    unrouted,
 )
-from hubgw.names import USER_PREFIX, Secret, interface_of
+from hubgw.names import USER_PREFIX, Secret
 from hubgw.pki.reading import Certificate
 from hubgw.plan.diff import target
 from hubgw.plan.ipsec import IkeCertificate, IkeConnection, IkeKey, IkePool, IkeRadius, IkeSecret, IkeServer, IkeUser
@@ -44,11 +45,10 @@ class StrongswanDriver:
         self._radius = ledger.parent / "charon.d" / "radius.conf"
         self._wanted: dict[str, IkeConnection] = {}
         self._users: dict[str, Users] = {}
-        self._users_of: frozenset[str] = frozenset()  # the interfaces
-        self._unrouted: frozenset[str] = frozenset()  # those of them whose users move no route
         self._credentials: list[_Credential] = []
         self._held = Held()
         self._peers = Peers()
+        self._heard = Heard(vici_path, self._ledger, self._peers)
 
     async def close(self) -> None:
         """Ends the connection to charon."""
@@ -59,8 +59,7 @@ class StrongswanDriver:
         objects = list(objects)
         self._wanted = {obj.name: obj for obj in objects if isinstance(obj, IkeConnection)}
         self._users = {obj.name: obj for obj in objects if isinstance(obj, Users)}
-        self._users_of = frozenset(map(interface_of, self._users))
-        self._unrouted = unrouted(self._users.values())
+        self._heard.expect(self._users)
         self._credentials = [obj for obj in objects if isinstance(obj, _Credential)]
 
     async def observe(self) -> list[Object]:
@@ -171,34 +170,13 @@ class StrongswanDriver:
             else:
                 return
 
-    async def events(self) -> AsyncIterator[str]:
-        """Yields the name of a connection whenever an SA of it came or went, and an empty one when events have begun to
-        come: what came and went before is for the caller to look at. Not of users who move no route, as those do whom
-        RADIUS gives addresses: they may come by the hundred. Raises DriverError when charon is gone."""
+    def events(self) -> AsyncIterator[str]:
+        """Yields the connections whose SAs came or went. Raises DriverError."""
+        return self._heard.events()
 
-        def names(kind: str, message: Mapping[str, object]) -> list[str]:
-            self._peers.hear(kind, message, time.time())
-            return moved(kind, message, self._ledger.changed, self._unrouted)
-
-        def wanted(packet: bytes) -> bool:
-            return not logins.is_child(packet, self._unrouted)
-
-        async for name in listen(self._path, [*logins.KINDS], names, wanted):
-            yield "" if isinstance(name, Missed) else name
-
-    async def faults(self) -> AsyncIterator[Fault | Ended | logins.Login | Missed]:
-        """Yields why an IKE SA, or its child, came to nothing, as charon logs it; and of users' SAs how they end, and
-        what becomes of them, in the order in which charon says it. Raises DriverError when charon is gone."""
-        faults = Faults()
-
-        def heard(kind: str, message: Mapping[str, object]) -> Iterable[Fault | Ended | logins.Login]:
-            return faults.hear(message) if kind == "log" else logins.hear(kind, message, self._users_of)
-
-        def wanted(packet: bytes) -> bool:
-            return says_something(packet) and logins.says_something(packet, self._users_of)
-
-        async for one in listen(self._path, ["log", *logins.KINDS], heard, wanted):
-            yield one
+    def faults(self) -> AsyncIterator[Fault | Ended | Login | Missed]:
+        """Yields why SAs came to nothing, and what becomes of users'. Raises DriverError."""
+        return self._heard.faults()
 
     async def leases(self) -> list[Leases]:
         """Returns how full the pools of ours are."""
@@ -331,24 +309,6 @@ class StrongswanDriver:
             again = [request for obj in self._credentials for request in requests_of(Create(obj), {}, frozenset())]
             session.refusals([("clear-creds", {}), *again])
             self._peers.forget(time.time())
-
-
-def moved(kind: str, message: Iterable[str], changed: Container[str], users: Container[str]) -> list[str]:
-    """Returns the connections whose SAs came or went by an event; an empty name where events have begun to come.
-
-    Args:
-        kind: of the event; "" for the beginning.
-        message: names of connections, and "up".
-        changed: connections of which it matters what became of an old child SA.
-        users: interfaces whose SAs move no route.
-    """
-    if not kind:
-        return [""]
-    if kind == "ike-rekey":
-        return []
-    if kind == "child-rekey":
-        return [name for name in message if name in changed]
-    return [name for name in message if name != "up" and interface_of(name) not in users]
 
 
 _Credential = IkeSecret | IkeUser | IkeKey | IkeCertificate

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import pytest
 
 from hubgw.drivers.strongswan import logins
-from hubgw.drivers.strongswan.driver import moved
 from hubgw.drivers.strongswan.events import EventTransport
+from hubgw.drivers.strongswan.heard import moved
 from tests.vici import framed, packet
 
 
