@@ -23,6 +23,7 @@ from hubgw.agent.expiry import Expiry
 from hubgw.agent.http import GROUP, SocketError, serve
 from hubgw.agent.hub import Hub
 from hubgw.agent.journal import Journal
+from hubgw.agent.proofs import Proofs
 from hubgw.agent.reconcile import Drivers, Reconciler
 from hubgw.agent.resolved import Resolved
 from hubgw.agent.resolver import Resolver
@@ -133,7 +134,8 @@ class Agent:
             drivers.strongswan,
             self._users,
             certificates.barred,
-            self._journal,
+            proofs=Proofs(options.run_dir / "proofs.json"),
+            journal=self._journal,
             changed=self._triggers.fire,
         )
         self._diagnosis = Diagnosis(self._reconciler, drivers.strongswan, self._journal, self._users)

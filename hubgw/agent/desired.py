@@ -77,7 +77,6 @@ class Compiler:
             if self._latest is None or self._latest.snapshot.generation != self._store.head:
                 self._latest = await asyncio.to_thread(self._compile, self._store.read())
             latest = self._latest
-            self._certificates.barred.ensure(latest.user_needs.others)
             found = self._found(
                 {**self._certificates.ensure(latest.needs), **self._certificates.users.ensure(latest.user_needs)}
             )

@@ -1,27 +1,31 @@
 """Thumbprints that resources revoke, of others' authorities; sessions, and what charon remembers -> which of them end.
 
 charon knows nothing of thumbprints, but remembers the certificates that were proved, of some users at least. Who is in
-by one that is revoked is ended, and its certificate kept: from then on charon itself refuses by it.
+by one that his gateway revokes is ended, and its certificate kept: from then on charon itself refuses by it.
 """
 
 import asyncio
 import logging
-import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Set
 from contextlib import suppress
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, Self
 
 from hubgw.agent.barred import BarredCertificates
 from hubgw.agent.desired import Desired
 from hubgw.agent.journal import Journal
+from hubgw.agent.live import Sas
+from hubgw.agent.proofs import Proof, Proofs
 from hubgw.agent.reconcile import Reconciler
-from hubgw.agent.user_sessions import Session
+from hubgw.agent.user_sessions import Session, spis
 from hubgw.agent.users import Users
 from hubgw.drivers.strongswan.driver import StrongswanDriver
+from hubgw.drivers.strongswan.held import Held
+from hubgw.names import interface_of
 from hubgw.pki.reading import Certificate
-from hubgw.plan.ipsec import IkeServer
+from hubgw.plan.ipsec import IkeCertificate, IkeServer
 from hubgw.plan.types import UsersOf
 
 EVERY: Final = 1.0  # seconds: what no event tells is found by then
@@ -33,12 +37,45 @@ BEGUN_BY_EAP: Final = 30.0
 which connection it is going to be, charon decides when the client has said who he is, and the rest takes its time."""
 
 _SKEW: Final = 2.0  # seconds: charon tells the age of an SA in whole ones
+_HEARD_WITHIN: Final = 5.0  # seconds from a proof until its session is there, and looked at
 _REVOKED: Final = "the certificate is revoked (vpnClientRevokedCertificates)"
 _MAYBE: Final = f"{_REVOKED}, or may be"
 
 
+@dataclass(frozen=True, slots=True)
+class _Watch:
+    """What one generation's gateways revoke: they by IKE connection, the connections that refuse by (gateway,
+    thumbprint), and the digests of what charon was given that no user proves himself by."""
+
+    desired: Desired | None
+    gateways: Mapping[str, UsersOf]
+    thumbprints: frozenset[str]
+    refusing: Mapping[tuple[str, str], list[str]]
+    given: frozenset[str]
+
+    @classmethod
+    def of(cls, desired: Desired | None) -> Self:
+        plan = desired.plan if desired else None
+        users = plan.users if plan else ()
+        barred = {known.digest: one for one, known in desired.barred.items()} if desired else {}
+        by_interface = {one.name: one.gateway for one in users}
+        refusing: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+        for server in plan.objects if plan else ():
+            if isinstance(server, IkeServer):
+                for digest in server.barred:
+                    refusing[by_interface[interface_of(server.name)], barred[digest]].append(server.name)
+        given = {obj.digest for obj in plan.objects if isinstance(obj, IkeCertificate)} if plan else set()
+        return cls(
+            desired,
+            {name: one for one in users for name in one.by_certificate},
+            frozenset[str]().union(*(one.thumbprints for one in users)),
+            refusing,
+            frozenset(given - barred.keys()),
+        )
+
+
 class Thumbprints:
-    """Holds sessions against the thumbprints, each once."""
+    """Holds sessions against the thumbprints that their gateways revoke, until none is left that is in by one."""
 
     def __init__(
         self,
@@ -46,8 +83,9 @@ class Thumbprints:
         strongswan: StrongswanDriver,
         users: Users,
         kept: BarredCertificates,
-        journal: Journal,
         *,
+        proofs: Proofs,
+        journal: Journal,
         changed: Callable[[], None],
         now: Callable[[], float] = time.time,
     ) -> None:
@@ -55,10 +93,13 @@ class Thumbprints:
         self._strongswan = strongswan
         self._users = users
         self._kept = kept
+        self._proofs = proofs
         self._journal = journal
         self._changed = changed
         self._now = now
         self._sought: Set[str] = frozenset()
+        self._watch = _Watch.of(None)
+        self._judged: Sas | None = None
 
     async def follow(self) -> None:
         """Waits for a login, not long, runs a round, and waits for more. Raises DriverError, StoreError."""
@@ -74,38 +115,81 @@ class Thumbprints:
         while self._users.barred:
             # Where that fails the next list has it again, unless charon is another by then, with numbers of its own.
             await self._strongswan.terminate(self._users.barred.pop())
-        desired = self._reconciler.state.desired
-        watched = {name: one for one in desired.plan.users for name in one.by_certificate} if desired else {}
-        if desired is None or not watched:
+        desired, sas = self._reconciler.state.desired, self._reconciler.state.sas
+        if desired is None:
             return
-        sas = self._reconciler.state.sas
-        thumbprints = frozenset[str]().union(*(one.thumbprints for one in watched.values()))
-        shown = await self._look(watched, thumbprints)
-        for number, session in self._of(watched).items():
-            await self._judge(number, session, watched[session.sa.connection].thumbprints)
+        if self._watch.desired is not desired:
+            self._watch = _Watch.of(desired)
+        watch = self._watch
+        shown = await self._look(watch, sas)
+        for number, session in self._of(watch, sas).items():
+            await self._judge(number, session, watch.gateways[session.sa.connection].thumbprints)
+        self._judged = sas
         # Last of all: a store that refuses keeps nobody in.
-        self._learn(shown, thumbprints)
-        self._note_refused(desired, thumbprints)
-        self._keep(watched, thumbprints, sas.now if sas.ike is not None else -math.inf)
+        self._learn(shown, watch.thumbprints)
+        self._note_refused(watch)
+        # By the same resources that were judged by: those of a pass under way are not in force.
+        self._kept.forget(desired.user_needs.others)
 
-    def _of(self, watched: Mapping[str, UsersOf]) -> dict[int, Session]:
-        return {number: one for number, one in self._users.standing.items() if one.sa.connection in watched}
+    def _of(self, watch: _Watch, sas: Sas) -> dict[int, Session]:
+        """Returns the sessions that stand; and of each new list who has proved himself and has no child yet."""
+        found = {number: one for number, one in self._users.standing.items() if one.sa.connection in watch.gateways}
+        if sas is not self._judged:
+            for sa in sas.ike or ():
+                users = watch.gateways.get(sa.connection)
+                if users and sa.state == "ESTABLISHED" and sa.uniqueid not in found:
+                    found[sa.uniqueid] = Session(sa, users, sas.now - sa.established)
+        return found
 
-    async def _look(self, watched: Mapping[str, UsersOf], thumbprints: Set[str]) -> tuple[Certificate, ...]:
+    def _proof(self, session: Session) -> Proof | None:
+        return session.proof or self._proofs.of(spis(session.sa))
+
+    async def _look(self, watch: _Watch, sas: Sas) -> tuple[Certificate, ...]:
         """Takes note of by what who is new proved himself; returns what charon remembers, where that may be new."""
-        new = {number: one for number, one in self._of(watched).items() if one.proved is None}
-        if not new and thumbprints - self._kept.known().keys() <= self._sought:
-            return ()
-        shown = await self._strongswan.remembered()
-        self._sought = frozenset()
-        called: defaultdict[str, set[str]] = defaultdict(set)
-        for one in shown:
-            for name in one.called:
-                called[name].add(one.thumbprint)
-        for number, session in new.items():
-            proved = frozenset(called[session.identity.casefold()])
-            self._users.note(number, proved=proved, held=session.held)
+        new = {number: one for number, one in self._of(watch, sas).items() if self._proof(one) is None}
+        shown: tuple[Certificate, ...] = ()
+        found = dict[tuple[str, str], Proof]()
+        if new or not watch.thumbprints - self._kept.known().keys() <= self._sought:
+            held = await self._strongswan.remembered()
+            self._sought = frozenset()
+            shown = held.certificates
+            called: defaultdict[str, set[str]] = defaultdict(set)
+            for one in shown:
+                for name in one.called if one.digest not in watch.given else ():
+                    called[name].add(one.thumbprint)
+            for number, session in new.items():
+                gateway = watch.gateways[session.sa.connection]
+                found[spis(session.sa)] = made = await self._prove(session, gateway, held, called)
+                self._users.note(number, made)
+        for number, session in self._of(watch, sas).items():
+            if proof := self._proof(session):
+                found[spis(session.sa)] = proof
+                if session.proof is None:
+                    # From here on it goes along where the SA is rekeyed.
+                    self._users.note(number, proof)
+        self._proofs.keep(found, None if sas.ike is None else set(map(spis, sas.ike)))
         return shown
+
+    async def _prove(self, session: Session, gateway: UsersOf, held: Held, called: Mapping[str, Set[str]]) -> Proof:
+        """Finds out by what somebody proved himself: it was remembered then, and is while charon has forgotten none.
+        Where it had to, that is likely for a moment; of who came while nobody looked nothing is known."""
+        identity, login = session.identity.casefold(), session.login
+        begun = BEGUN_BY_EAP if session.sa.connection.endswith("-eap") else BEGUN
+        refused = {one: self._kept.refused(gateway.gateway, one) for one in gateway.thumbprints}
+        not_by = frozenset(one for one, since in refused.items() if login >= since + begun)
+        if self._users.is_older(session) or login - _SKEW <= held.since:
+            return Proof(not_by=not_by)
+        is_whole = held.is_whole and login - _HEARD_WITHIN > held.since
+        # charon believes whoever calls himself by a pattern that his certificate matches.
+        is_name = "*" not in identity and (is_whole or self._now() - login <= _HEARD_WITHIN)
+        named = called.get(identity, set()) if is_name else set()
+        if not named and is_whole:
+            # A name that is not written here as charon writes it is of one of these all the same.
+            named = {one.thumbprint for one in held.certificates}
+        if not named and is_name:
+            named = {one.thumbprint for one in (await self._strongswan.remembered(session.identity)).certificates}
+        by = frozenset(named - not_by)
+        return Proof(by) if by else Proof(not_by=not_by)
 
     def _learn(self, shown: Iterable[Certificate], thumbprints: Set[str]) -> None:
         """Keeps what is revoked, and has charon refuse by it."""
@@ -116,40 +200,18 @@ class Thumbprints:
             self._changed()
         self._sought = thumbprints - self._kept.known().keys()
 
-    def _note_refused(self, desired: Desired, thumbprints: Set[str]) -> None:
-        """Takes note by which certificates charon refuses."""
-        refused = set[str]()
-        for thumbprint in thumbprints & desired.barred.keys():
-            digest = desired.barred[thumbprint].digest
-            servers = [one for one in desired.plan.objects if isinstance(one, IkeServer) and digest in one.barred]
-            if servers and self._strongswan.bars(servers):
-                refused.add(thumbprint)
+    def _note_refused(self, watch: _Watch) -> None:
+        """Takes note by which certificates charon refuses, and where."""
+        barred = watch.desired.barred if watch.desired else {}
+        refused: defaultdict[str, set[str]] = defaultdict(set)
+        for (gateway, thumbprint), names in watch.refusing.items():
+            if self._strongswan.bars(names, barred[thumbprint].digest):
+                refused[gateway].add(thumbprint)
         self._kept.refuse(refused, self._now())
 
     async def _judge(self, number: int, session: Session, thumbprints: Set[str]) -> None:
-        due = {one for one in thumbprints - session.held if self._is_due(session, one)}
-        if not due:
-            return
-        proved = session.proved or {one.thumbprint for one in await self._strongswan.remembered(session.identity)}
-        if not proved or proved & due:
-            self._users.because(number, _REVOKED if proved and proved <= due else _MAYBE)
+        """Ends a session again and again until it is gone: one whose SA was rekeyed meanwhile goes on as another."""
+        proof = self._proof(session)
+        if proof and (revoked := proof.against(thumbprints)):
+            self._users.because(number, _REVOKED if proof.by and proof.by <= revoked else _MAYBE)
             await self._strongswan.terminate(number)
-        self._users.note(number, proved=session.proved, held=session.held | due)
-
-    def _is_due(self, session: Session, thumbprint: str) -> bool:
-        """Tells whether a session is to be held against a thumbprint: not one that was before this agent came, nor one
-        that charon made when it refused already."""
-        held = self._kept.held(thumbprint) if self._users.is_older(session) else -math.inf
-        begun = BEGUN_BY_EAP if session.sa.connection.endswith("-eap") else BEGUN
-        return held - _SKEW <= session.login < self._kept.refused(thumbprint) + begun
-
-    def _keep(self, watched: Mapping[str, UsersOf], thumbprints: Set[str], listed: float) -> None:
-        """Keeps until when sessions were held against what, for an agent that comes after this one: only where there
-        are such as began since, and may be by it."""
-        begun = max((one.login for one in self._of(watched).values()), default=-math.inf)
-        until: dict[str, float] = {}
-        for one in thumbprints:
-            held = self._kept.held(one)
-            if held < min(listed, self._kept.refused(one) + BEGUN_BY_EAP) and (held < begun or held == -math.inf):
-                until[one] = listed
-        self._kept.hold(until)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from hubgw.agent.live import CHILD_UP
+from hubgw.agent.proofs import Proof
 from hubgw.agent.statuses import SessionStatus
 from hubgw.drivers.strongswan.codec import IkeSa
 from hubgw.plan.types import UsersOf
@@ -23,21 +24,19 @@ NAME_OF_USER: Final = re.compile(rf"[^\x00-\x1f\x7f-\x9f\u2028\u2029]{{1,{_LONGE
 class Session:
     """An SA of a user's, since when (epoch seconds), and what those of its children carried that are gone.
 
-    `proved` are the thumbprints of certificates by one of which he proved himself, None before anybody looked, `held`
-    the revoked ones that the session was held against."""
+    `proof` is None before anybody looked by what he proved himself."""
 
     sa: IkeSa
     users: UsersOf
     login: float
     bytes_in: int = 0
     bytes_out: int = 0
-    proved: frozenset[str] | None = None
-    held: frozenset[str] = frozenset()
+    proof: Proof | None = None
 
     @property
     def identity(self) -> str:
         """Who he is by what he proved."""
-        return self.sa.eap_identity or self.sa.remote_id
+        return self.sa.identity
 
     @property
     def status(self) -> SessionStatus:
@@ -89,7 +88,7 @@ def spis(sa: IkeSa) -> tuple[str, str]:
 
 def whose(sa: IkeSa) -> tuple[object, ...]:
     """Returns what an SA has in common with the one that takes its place."""
-    return sa.connection, sa.eap_identity or sa.remote_id, sa.virtual_addresses
+    return sa.connection, sa.identity, sa.virtual_addresses
 
 
 def fields(status: SessionStatus) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from hubgw.agent.desired import Desired
 from hubgw.agent.journal import Journal
 from hubgw.agent.live import Sas
 from hubgw.agent.pools import Pools
+from hubgw.agent.proofs import Proof
 from hubgw.agent.reconcile import Reconciler
 from hubgw.agent.refusals import NO_GOOD, Refusals, words
 from hubgw.agent.statuses import SessionStatus, UserStatus
@@ -229,14 +230,13 @@ class Users:
         return dict(self._sessions)
 
     def is_older(self, session: Session) -> bool:
-        """Tells whether a session may have begun before the agent."""
-        # charon tells the age of an SA in whole seconds.
+        """Tells whether a session may have begun before the agent; charon tells ages in whole seconds."""
         return session.login - 1 <= self._started
 
-    def note(self, number: int, *, proved: frozenset[str] | None, held: frozenset[str]) -> None:
-        """Takes note of what was found out of a session, where it still stands."""
+    def note(self, number: int, proof: Proof) -> None:
+        """Takes note of by what somebody proved himself, where his session still stands."""
         if number in self._sessions:
-            self._sessions[number] = replace(self._sessions[number], proved=proved, held=held)
+            self._sessions[number] = replace(self._sessions[number], proof=proof)
 
     def because(self, number: int, reason: str) -> None:
         """Says why the session of an IKE SA ends; who asked for it knows better than whoever carried it out."""
@@ -274,7 +274,7 @@ class Users:
         self.signed_on.set()
         if sa.uniqueid not in self._refused:
             _keep(self._refused, sa.uniqueid, None)
-            self.refusals.take(users, user_of(sa.eap_identity or sa.remote_id), sa.remote_address, NO_GOOD)
+            self.refusals.take(users, user_of(sa.identity), sa.remote_address, NO_GOOD)
 
     def _rekeyed(self, old: int, new: IkeSa) -> None:
         session = self._sessions.pop(old)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Network, collapse_addresses
+from itertools import accumulate
 from typing import Final
 
 from hubgw.compile.allocate import INSTANCES, users_owner
@@ -26,6 +27,10 @@ from hubgw.resources.translation import routed_prefixes
 from hubgw.resources.vpn_user import VpnUser
 
 _DPD_DELAY = 10  # seconds
+
+_MOST_OCTETS: Final = 448 * 1024
+"""Of the certificates that one connection refuses by: charon drops a VICI client whose message is over 512 KiB, and
+the rest of it takes a chain of the gateway's own."""
 
 # charon's default, `no`, is not among them: a second device that says INITIAL_CONTACT would end the first. Nor is
 # `keep`, as that one ends the first all the same.
@@ -99,11 +104,14 @@ def _compile_terms(
 
 
 def _compile_barred(draft: Draft, users: HostedUsers, barred: Barred) -> tuple[str, ...]:
-    """Writes the certificates that are no good of others' authorities; what hubgw's own issued is on its list."""
+    """Writes the certificates that are no good of others' authorities; what hubgw's own issued is on its list. Whoever
+    comes by one that does not fit is ended by the agent each time."""
     server = users.server
     if server.properties.by_own_authority:
         return ()
-    found = [barred[one] for one in sorted(server.properties.thumbprints & barred.keys())]
+    known = [barred[one] for one in sorted(server.properties.thumbprints & barred.keys())]
+    sizes = accumulate(len(one.der) for one in known)
+    found = [one for one, size in zip(known, sizes, strict=True) if size <= _MOST_OCTETS]
     for one in found:
         draft.add(IkeCertificate(one.digest, one.subject, one.der), server.id)
     return tuple(sorted(one.digest for one in found))

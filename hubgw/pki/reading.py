@@ -16,26 +16,12 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     load_pem_private_key,
 )
-from cryptography.x509.oid import NameOID
 
 from hubgw.names import Secret
+from hubgw.pki.distinguished import distinguished_name, printable
 
 LEAST_RSA: Final = 2048  # bits
 DIGITS: Final = 16  # of a digest
-
-ATTRIBUTES: Final = {
-    NameOID.COUNTRY_NAME: "C",
-    NameOID.STATE_OR_PROVINCE_NAME: "ST",
-    NameOID.LOCALITY_NAME: "L",
-    NameOID.ORGANIZATION_NAME: "O",
-    NameOID.ORGANIZATIONAL_UNIT_NAME: "OU",
-    NameOID.COMMON_NAME: "CN",
-    NameOID.DOMAIN_COMPONENT: "DC",
-}
-"""What the parts of a distinguished name are called by charon."""
-
-_MORE: Final = {NameOID.EMAIL_ADDRESS: "E", NameOID.USER_ID: "UID"}
-"""Those that operators' own authorities write besides."""
 
 _BLOCK: Final = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----\s[A-Za-z0-9+/=\s]+-----END \1-----", re.ASCII)
 
@@ -250,23 +236,8 @@ def _revocation_list(load: Callable[[bytes], x509.CertificateRevocationList], da
         raise Unreadable("holds a revocation list that cannot be read") from None
 
 
-def distinguished_name(name: x509.Name) -> str:
-    """Returns a name as charon writes it: in the order of the certificate; what is not printable is escaped.
-
-    >>> from cryptography.x509 import Name, NameAttribute
-    >>> distinguished_name(Name([NameAttribute(NameOID.COMMON_NAME, "branch1")]))
-    'CN=branch1'
-    """
-    known = ATTRIBUTES | _MORE
-    return ", ".join(f"{known.get(one.oid, one.oid.dotted_string)}={_printable(str(one.value))}" for one in name)
-
-
 def _in_ascii(text: str) -> str:
     return "".join(one if one.isascii() else "?" * len(one.encode()) for one in text)
-
-
-def _printable(text: str) -> str:
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
 
 def _names(extensions: x509.Extensions) -> tuple[str, ...]:
@@ -275,7 +246,7 @@ def _names(extensions: x509.Extensions) -> tuple[str, ...]:
     except x509.ExtensionNotFound:
         return ()
     kinds = (x509.IPAddress, x509.DNSName, x509.RFC822Name)
-    return tuple(_printable(str(one.value)) for one in names if isinstance(one, kinds))
+    return tuple(printable(str(one.value)) for one in names if isinstance(one, kinds))
 
 
 def _is_authority(extensions: x509.Extensions) -> bool:

@@ -7,7 +7,8 @@ from typing import Annotated, Any, Final
 from pydantic import AfterValidator, PlainSerializer, PlainValidator
 
 from hubgw.names import Secret
-from hubgw.pki.reading import ATTRIBUTES, Unreadable, key_id, read_certificates, read_revocation_lists
+from hubgw.pki.distinguished import ATTRIBUTES
+from hubgw.pki.reading import Unreadable, key_id, read_certificates, read_revocation_lists
 from hubgw.resources.base import Lenient, NotEmpty, fault, text_of
 
 _MOST: Final = 65_536  # characters of PEM in one field

@@ -118,26 +118,26 @@ def test_what_bars_is_loaded_before_what_it_bars_from_and_goes_without_a_trace(d
         by_key, name="hgt1-barred", authorities=nothing, pools=nothing, reached=nothing, barred=(alice.digest,)
     )
     reach(daemon, start)
-    assert not run(daemon, bars(barring), start)
+    assert not run(daemon, bars(certificate.digest, barring), start)
     wanted = [*start, certificate, barring]
     assert reach(daemon, wanted) == [Create(certificate), Create(barring)]
     assert reach(daemon, wanted) == []
     names = [name for message in session(daemon.path).list_conns() for name in message]
     assert names.index(barring.name) < names.index(by_key.name)
-    assert run(daemon, bars(barring), wanted) and not run(
-        daemon, bars(barring, by_key, replace(by_key, if_id=9)), wanted
-    )
+    assert run(daemon, bars(certificate.digest, barring), wanted)
+    assert not run(daemon, bars(certificate.digest, barring, by_key), wanted)
+    assert not run(daemon, bars(alice.thumbprint, barring), wanted)
     shown = run(daemon, lambda driver: driver.remembered(), wanted)
-    assert alice.thumbprint in {one.thumbprint for one in shown}
+    assert alice.thumbprint in {one.thumbprint for one in shown.certificates}
     assert reach(daemon, start) == [Delete(barring), Delete(certificate)]
     shown = run(daemon, lambda driver: driver.remembered(), start)
-    assert alice.thumbprint not in {one.thumbprint for one in shown} and len(shown) == 2
+    assert alice.thumbprint not in {one.thumbprint for one in shown.certificates} and len(shown.certificates) == 2
 
 
-def bars(*servers: IkeServer) -> Callable[[StrongswanDriver], Coroutine[Any, Any, bool]]:
+def bars(digest: str, *servers: IkeServer) -> Callable[[StrongswanDriver], Coroutine[Any, Any, bool]]:
     async def told(driver: StrongswanDriver) -> bool:
         await driver.observe()
-        return driver.bars(servers)
+        return driver.bars([one.name for one in servers], digest)
 
     return told
 

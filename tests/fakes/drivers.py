@@ -24,6 +24,7 @@ from hubgw.drivers.nftables.driver import NftablesDriver
 from hubgw.drivers.strongswan.codec import ChildSa, IkeSa
 from hubgw.drivers.strongswan.driver import StrongswanDriver
 from hubgw.drivers.strongswan.faults import Ended, Fault
+from hubgw.drivers.strongswan.held import Held
 from hubgw.drivers.strongswan.ledger import Fresh
 from hubgw.drivers.strongswan.logins import Login
 from hubgw.drivers.strongswan.users import Leases
@@ -210,6 +211,8 @@ class FakeStrongswan:
         self.proved: dict[int, tuple[Certificate, ...]] = {}
         self.forgotten = 0
         self.remembers: tuple[Certificate, ...] = ()
+        self.remembers_besides: frozenset[str] = frozenset()  # digests
+        self.forgot = 0.0  # when it was told to
         self.asked_for = 0  # how often what it remembers was
         self.by_its_own_rules: dict[str, tuple[Certificate, ...]] = {}  # by identity
         self.refuses_to_initiate = ""
@@ -286,13 +289,16 @@ class FakeStrongswan:
     def made_by(self, sa: IkeSa) -> tuple[Certificate, ...]:
         return self.proved.get(sa.uniqueid, ())
 
-    async def remembered(self, identity: str = "") -> tuple[Certificate, ...]:
+    async def remembered(self, identity: str = "") -> Held:
         self.reach.ask("remembered")
         self.asked_for += 1
-        return self.by_its_own_rules.get(identity, ()) if identity else self.remembers
+        shown = self.by_its_own_rules.get(identity, ()) if identity else self.remembers
+        held = Held.of([{"type": b"X509", "data": one.der} for one in shown], 0.0)
+        return replace(held, digests=held.digests | self.remembers_besides, since=self.forgot)
 
-    def bars(self, servers: Iterable[IkeServer]) -> bool:
-        return all(self.objects.get(one.key) == one for one in servers)
+    def bars(self, names: Iterable[str], digest: str) -> bool:
+        given = [obj for obj in self.objects.values() if isinstance(obj, IkeServer) and digest in obj.barred]
+        return set(names) <= {one.name for one in given}
 
     async def forget_peers(self) -> None:
         self.reach.ask("forget_peers")

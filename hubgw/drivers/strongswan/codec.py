@@ -69,6 +69,11 @@ class IkeSa:
     virtual_addresses: tuple[str, ...] = ()
     eap_identity: str = ""
 
+    @property
+    def identity(self) -> str:
+        """Who the other end is by what it proved: by EAP that is the EAP identity, whatever it calls itself in IKE."""
+        return self.eap_identity or self.remote_id
+
 
 Certificates = Mapping[str, IkeCertificate]
 """The certificates that connections refer to, by digest."""

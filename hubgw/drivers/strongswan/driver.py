@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence, Set
+from dataclasses import replace
 from pathlib import Path
 
 from hubgw.drivers.strongswan import codec, radius
@@ -87,15 +88,17 @@ class StrongswanDriver:
         """Returns the certificates by one of which an SA was made; none where that is not known."""
         return self._peers.of(sa)
 
-    async def remembered(self, identity: str = "") -> tuple[Certificate, ...]:
+    async def remembered(self, identity: str = "") -> Held:
         """Returns the certificates that charon has, or those that name somebody, by its own rules: what was proved
-        lately is among them."""
+        lately is among them. Of the lists, which take up its memory too, it knows what charon told last."""
         asked = {"type": "X509", **({"subject": identity} if identity else {})}
-        return await self._commands.call(lambda session: Held.of(session.list_certs(asked), 0.0).certificates)
+        found = await self._commands.call(lambda session: Held.of(session.list_certs(asked), 0.0))
+        return replace(found, digests=found.digests | self._held.digests, since=self._peers.forgotten)
 
-    def bars(self, servers: Iterable[IkeServer]) -> bool:
-        """Tells whether charon has been given these connections, and so refuses whom they are for."""
-        return all(self._ledger.users.get(one.name) == one for one in servers)
+    def bars(self, names: Iterable[str], digest: str) -> bool:
+        """Tells whether charon refuses by a certificate what comes to each of these connections."""
+        given = map(self._ledger.users.get, names)
+        return all(isinstance(one, IkeServer) and digest in one.barred for one in given)
 
     async def forget_peers(self) -> None:
         """Has charon forget by what peers have proved themselves: what it remembers is of those that come from now on.

@@ -28,6 +28,7 @@ class Held:
     digests: frozenset[str] = frozenset()
     lists: tuple[RevocationList, ...] = ()
     _certificates: tuple[bytes, ...] = field(default=(), repr=False)
+    since: float = 0.0  # when charon was told to forget what there was until then
 
     @classmethod
     def of(cls, messages: Iterable[Mapping[str, Any]], at: float) -> "Held":

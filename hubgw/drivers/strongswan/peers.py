@@ -36,6 +36,11 @@ class Peers:
                 self._made.pop(_id(sa), None)
                 self._proved.pop(_id(sa), None)
 
+    @property
+    def forgotten(self) -> float:
+        """When charon was told to forget (epoch seconds)."""
+        return self._forgotten
+
     def forget(self, now: float) -> None:
         """Takes note that charon was told to forget."""
         self._forgotten = now
@@ -46,8 +51,7 @@ class Peers:
             id_ = str(sa.uniqueid)
             made = self._made.get(id_, 0.0)
             is_told = held.is_whole and self._forgotten + _HEARD_WITHIN < made < held.at
-            # By EAP-TLS it is the EAP identity that is proved, whatever the other end calls itself in IKE.
-            if id_ not in self._proved and is_told and (found := held.of_peer(sa.eap_identity or sa.remote_id)):
+            if id_ not in self._proved and is_told and (found := held.of_peer(sa.identity)):
                 self._proved[id_] = found
 
     def of(self, sa: IkeSa) -> tuple[Certificate, ...]:

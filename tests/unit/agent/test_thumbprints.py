@@ -1,5 +1,6 @@
 """Thumbprints of certificates that others' authorities issued: whom charon refuses, who is ended, and who stays."""
 
+import json
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -9,11 +10,12 @@ from unittest.mock import patch
 import pytest
 
 from hubgw.agent.barred import BarredCertificates
+from hubgw.agent.proofs import Proofs
 from hubgw.agent.thumbprints import BEGUN, BEGUN_BY_EAP, Thumbprints
 from hubgw.drivers.base import DriverError
 from hubgw.drivers.strongswan.codec import IkeSa
 from hubgw.drivers.strongswan.faults import Fault, Why
-from hubgw.drivers.strongswan.logins import Barred, Came, Carried, Rekeyed
+from hubgw.drivers.strongswan.logins import Barred, Came, Carried, Rekeyed, Went
 from hubgw.pki.reading import Certificate, read_certificates
 from hubgw.plan.ipsec import IkeServer
 from hubgw.store.sqlite import SqliteStore
@@ -50,12 +52,14 @@ class Agent(Rig):
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         self.now = time.time()
+        self.proofs = path / "proofs.json"
         self.thumbprints = Thumbprints(
             self.reconciler,
             self.machine.strongswan,  # type: ignore[arg-type]
             self.users,
             self.certificates.barred,
-            self.journal,
+            proofs=Proofs(self.proofs),
+            journal=self.journal,
             changed=self._fire,
             now=lambda: self.now,
         )
@@ -66,8 +70,18 @@ class Agent(Rig):
         named = ", ".join(f"{{name: user{n}, thumbprint: '{one.thumbprint.upper()}'}}" for n, one in enumerate(revoked))
         await applied(self, roots(ROOT), f"  vpnClientRevokedCertificates: [{named}]\n" if revoked else "", more)
 
+    async def restart(self) -> None:
+        """Has another agent take the place of this one, and look at what there is."""
+        self.users._sessions.clear()
+        self.users._gone.clear()
+        self.thumbprints._kept = self.certificates.barred = BarredCertificates(self.store)
+        self.thumbprints._proofs = Proofs(self.proofs)
+        self.thumbprints._sought = frozenset()
+        self.users._started = self.now
+        await self.reconciler.follow()
+
     async def come(self, *sas: IkeSa, remembers: tuple[Certificate, ...] = ()) -> list[int]:
-        """Has users sign on; returns whose SAs end."""
+        """Has users sign on; returns whose SAs end, and has them go."""
         charon = self.machine.strongswan
         charon.remembers += remembers
         charon.terminated.clear()
@@ -75,6 +89,9 @@ class Agent(Rig):
         for one in sas:
             self.users.take(Came(one))
         await self.thumbprints.round()
+        charon.ike = [one for one in charon.ike if one.uniqueid not in charon.terminated]
+        for number in charon.terminated:
+            self.users.take(Went(number))
         return charon.terminated
 
     def barring(self) -> dict[str, tuple[str, ...]]:
@@ -97,15 +114,16 @@ def test_whose_thumbprint_is_added_is_ended_at_once_and_refused_from_then_on(rig
         await rig.revoke(ALICE)
         assert await rig.come() == [1]
         assert rig.fired == 1 and ALICE.thumbprint in rig.events("certificate.barred")[0]
-        assert await rig.come() == [], "once"
+        assert await rig.come() == [], "once he is gone"
         assert rig.barring() == {}
         await rig.settle()
         assert rig.barring() == dict.fromkeys(
             ("hgt1-barred", "hgt1-eap-barred", "hgt2-barred", "hgt2-eap-barred"), (ALICE.digest,)
         )
         await rig.revoke()
-        assert rig.barring() == {} and rig.certificates.barred.known() == {}
+        assert rig.barring() == {}
         assert await rig.come(sa(3, "alice")) == []
+        assert rig.certificates.barred.known() == {}
 
     run(case())
 
@@ -156,20 +174,22 @@ def test_an_agent_that_comes_back_ends_whom_the_one_before_did_not_see_and_nobod
         assert await rig.come(sa(1, "bob"), remembers=(BOB,)) == []
         rig.machine.strongswan.ike = [sa(1, "bob")]
         await rig.settle()
-        rig.now = rig.reconciler.state.sas.now
+        assert await rig.come() == []
+        rig.users.take(Rekeyed(1, sa(9, "bob")))
         assert await rig.come() == []
         charon = rig.machine.strongswan
         charon.remembers = ()
-        charon.ike = [sa(1, "bob", established=10), sa(2, "carol", established=0), sa(3, "alice", established=0)]
-        rig.users._sessions.clear()
-        rig.thumbprints._kept = BarredCertificates(rig.store)
-        rig.users._started = rig.now + 10
-        await rig.reconciler.follow()
-        rig.users.look()
+        charon.ike = [sa(9, "bob", established=0), sa(2, "carol"), sa(3, "alice")]
+        rig.now += 10
+        await rig.restart()
         assert await rig.come(remembers=(ALICE,)) == [2, 3]
-        rekeyed = replace(sa(9, "bob"), established=0)
-        rig.users.take(Rekeyed(1, rekeyed))
-        assert await rig.come() == [], "the session is as old as it was"
+        rig.users.take(Rekeyed(9, sa(10, "bob")))
+        assert await rig.come() == []
+        charon.ike = []
+        await rig.reconciler.follow()
+        rig.users.take(Went(10))
+        await rig.come()
+        assert json.loads(rig.proofs.read_text()) == []
 
     run(case())
 
@@ -235,7 +255,7 @@ def test_a_store_or_a_charon_that_refuses_is_tried_again_and_keeps_nobody_in(rig
         with patch.object(SqliteStore, "keep_secret", side_effect=StoreError("no space")), pytest.raises(StoreError):
             await rig.come()
         assert charon.terminated == [1] and rig.certificates.barred.known() == {}
-        assert await rig.come() == [] and rig.certificates.barred.known() == {ALICE.thumbprint: ALICE}
+        assert await rig.come() == [1] and rig.certificates.barred.known() == {ALICE.thumbprint: ALICE}
 
     run(case())
 

@@ -1,6 +1,7 @@
 """A gateway of users: who is let in by what, into which pools."""
 
 import time
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -265,3 +266,12 @@ def test_who_shows_charon_no_certificate_is_not_held_against_one() -> None:
     assert [*servers(plan)] == ["hgt1-barred", "hgt1", "hgt1-eap"] and plan.users[0].by_certificate == {"hgt1"}
     plan = plan_of(server("Certificate"), user("bob"), barred={alice.thumbprint: alice})
     assert [*servers(plan)] == ["hgt1", "hgt1-eap"] and plan.users[0].thumbprints == set()
+
+
+def test_certificates_that_do_not_fit_into_one_message_are_left_to_the_agent() -> None:
+    alice = read_certificates(ROOT.certificate)[0]
+    revoked = [{"name": str(number), "thumbprint": f"{number:040X}"} for number in range(200)]
+    many = {f"{number:040x}": replace(alice, der=number.to_bytes(2, "big") + bytes(3_000)) for number in range(200)}
+    barring = servers(plan_of(server("Certificate", vpnClientRevokedCertificates=revoked), barred=many))["hgt1-barred"]
+    assert 100 < len(barring.barred) < 448 * 1024 / 3_000
+    assert many[f"{0:040x}"].digest in barring.barred and many[f"{199:040x}"].digest not in barring.barred

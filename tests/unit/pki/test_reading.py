@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
@@ -11,9 +12,11 @@ from cryptography.hazmat.primitives.serialization import (
     NoEncryption,
     PrivateFormat,
 )
+from cryptography.x509.oid import NameOID
 
 from hubgw.names import Secret
 from hubgw.pki.authority import new_authority, revocation_list
+from hubgw.pki.distinguished import distinguished_name
 from hubgw.pki.reading import RevocationList, Unreadable, key_id, normalised, read_certificates, read_revocation_lists
 from tests.certificates import NOW, make, revoke
 
@@ -85,3 +88,19 @@ def test_whom_it_names_as_charon_tells_it() -> None:
         assert identity.casefold() in read.called
     for identity in ("O=Example, CN=J?rg", "*@example.com", "CN=J??rg", ""):
         assert identity.casefold() not in read.called
+
+
+def test_what_a_name_holds_is_called_as_charon_calls_it() -> None:
+    parts = [
+        (NameOID.SURNAME, "Huber"),
+        (NameOID.GIVEN_NAME, "Eva"),
+        (NameOID.SERIAL_NUMBER, "7"),
+        (NameOID.TITLE, "Dr."),
+        (NameOID.STREET_ADDRESS, "Weg 1, Hof"),
+        (x509.ObjectIdentifier("2.5.4.20"), "1"),
+        (x509.ObjectIdentifier("1.3.6.1.4.1.99999.0"), "x"),
+    ]
+    name = x509.Name([x509.NameAttribute(oid, value) for oid, value in parts])
+    assert distinguished_name(name) == (
+        "SN=Huber, G=Eva, serialNumber=7, T=Dr., STREET=Weg 1, Hof, 55:04:14=1, 2b:06:01:04:01:86:8d:1f:00=x"
+    )
