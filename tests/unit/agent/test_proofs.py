@@ -79,6 +79,10 @@ def test_what_one_gateway_refuses_says_nothing_of_another(rig: Agent) -> None:
         await rig.settle()
         assert {f"{first}-barred", f"{second}-barred"} <= rig.barring().keys()
         assert await rig.come() == [2]
+        rig.now += BEGUN - 1
+        assert await rig.come(sa(3, "alice", connection=second)) == [3], "a login that was under way"
+        rig.now += 1
+        assert await rig.come(sa(4, "alice", connection=second)) == []
 
     run(case())
 
@@ -112,6 +116,17 @@ def test_what_charon_had_to_forget_is_believed_for_a_moment_alone(rig: Agent, lo
         await rig.come(sa(1, "alice", established=6), sa(2, "bob", established=0))
         await rig.revoke(ALICE)
         assert await rig.come() == ([1] if lost == "full" else [1, 2])
+
+    run(case())
+
+
+def test_what_was_proved_just_before_charon_had_to_forget_is_none_of_what_it_remembers(rig: Agent) -> None:
+    async def case() -> None:
+        await rig.revoke()
+        rig.machine.strongswan.forgot = rig.now - 4
+        await rig.come(sa(1, "eva", established=0), sa(2, "bob"), remembers=(BOB,))
+        await rig.revoke(ALICE)
+        assert await rig.come() == [1]
 
     run(case())
 
