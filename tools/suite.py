@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import sys
 
 from tools import images, lab, packages, provision, rootfs, vm
@@ -24,6 +25,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python3 -m tools.suite", description=__doc__)
     parser.add_argument("--slow", action="store_true", help="with the cases that take minutes")
     args = parser.parse_args()
+    # Who ends it ends its VM too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     packages.ensure_host()
     used = lab.in_use()
     tree, disk = rootfs.root(used), images.disk(used)
