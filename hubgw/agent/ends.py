@@ -3,7 +3,7 @@
 from typing import Final
 
 from hubgw.agent.user_sessions import spis
-from hubgw.drivers.strongswan.codec import IkeSa
+from hubgw.drivers.strongswan.codec import IkeSa, is_another
 from hubgw.drivers.strongswan.driver import StrongswanDriver
 
 _MOST: Final = 4_096  # of an SA that was gone before anybody knew of it nobody asks
@@ -22,7 +22,7 @@ class Ends:
 
     def of(self, started: float) -> None:
         """Says when the charon started that runs: another's SAs are no more."""
-        if self._charon != started:
+        if is_another(started, self._charon):
             self._reasons.clear()
         self._charon = started
 

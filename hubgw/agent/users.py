@@ -19,7 +19,7 @@ from hubgw.agent.reconcile import Reconciler
 from hubgw.agent.refusals import NO_GOOD, Refusals, words
 from hubgw.agent.statuses import SessionStatus, UserStatus
 from hubgw.agent.user_sessions import REPLACED, Session, fields, spis, stands, user_of, whose
-from hubgw.drivers.strongswan.codec import IkeSa
+from hubgw.drivers.strongswan.codec import IkeSa, is_another
 from hubgw.drivers.strongswan.driver import StrongswanDriver
 from hubgw.drivers.strongswan.faults import Ended, Ending, Fault, Why
 from hubgw.drivers.strongswan.logins import Barred, Came, Carried, Login, Rekeyed, Went
@@ -149,7 +149,7 @@ class Users:
             return
         self._looked = sas
         users = [sa for sa in sas.ike if self._of(sa.connection)]
-        if self._charon not in {0.0, sas.started}:
+        if self._charon and is_another(sas.started, self._charon):
             # Another charon, which numbers from 1 again.
             self.barred.clear()
             self._refused.clear()

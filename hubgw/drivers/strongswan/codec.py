@@ -257,9 +257,19 @@ def private_keys(message: Message) -> set[str]:
     return set(map(_text, message.get("keys", ())))
 
 
+_SAME: Final = 2.0
+"""Seconds by which charon's start may differ from itself: it tells now less its uptime, in whole seconds. One that
+came within that of its predecessor holds no connection, which get-conns shows."""
+
+
 def started(stats: Message) -> float:
     """Returns charon's start in epoch seconds, from stats; its clock is local time, in whole seconds."""
     return time.mktime(time.strptime(_text(stats["uptime"]["since"]), "%b %d %H:%M:%S %Y"))
+
+
+def is_another(start: float, before: float) -> bool:
+    """Tells whether the charon that started then is another than the one that was there before."""
+    return abs(start - before) > _SAME
 
 
 def ike_sas(messages: Iterable[Message]) -> Iterator[IkeSa]:

@@ -10,13 +10,9 @@ from pathlib import Path
 
 from hubgw.drivers import ledger_file
 from hubgw.drivers.strongswan import users
-from hubgw.drivers.strongswan.codec import from_ledger, to_ledger
+from hubgw.drivers.strongswan.codec import from_ledger, is_another, to_ledger
 from hubgw.drivers.strongswan.users import Users
 from hubgw.plan.ipsec import IkeConnection
-
-_SAME = 2.0
-"""Seconds by which charon's start may differ from itself: it tells now less its uptime, in whole seconds. One that
-came within that of its predecessor holds no connection, which get-conns shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +39,7 @@ class Ledger:
 
     def of(self, epoch: float) -> dict[str, IkeConnection]:
         """Returns the entries for the charon that started then; another's are dropped."""
-        if abs(epoch - self._epoch) > _SAME:
+        if is_another(epoch, self._epoch):
             self._epoch, self._saved = epoch, False
             self.connections.clear()
             self.credentials.clear()

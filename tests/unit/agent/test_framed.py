@@ -180,6 +180,9 @@ def test_what_ended_with_another_charon_is_forgotten(tmp_path: Path) -> None:
         await rig.reconciler.ends.end(alice, "it is revoked")
         await listed(rig, alice)
         assert alice in rig.reconciler.ends and routed(rig) == {}
+        rig.machine.strongswan.since += 1  # charon's start is its clock less its uptime, in whole seconds
+        await listed(rig, alice)
+        assert alice in rig.reconciler.ends and routed(rig) == {}
         rig.machine.strongswan.since += 60
         await listed(rig, alice)
         assert alice not in rig.reconciler.ends and routed(rig) == {A: "hgt1"}
