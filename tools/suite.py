@@ -17,7 +17,7 @@ def pytest(machine: vm.Vm, slow: bool) -> bool:
     # The contracts' fakes are tested by tools.check, where nothing is emulated.
     options = ["--durations=40", "-k", "not fake", *([] if slow else ["-m", "not slow"])]
     # Two labs, as each waits for its daemons half of the time.
-    options += ["--numprocesses", "2", "--dist", "loadgroup"]
+    options += ["--numprocesses", "2", "--dist", "loadfile"]
     return machine.execute(["python", "-m", "pytest", *options, *folders]) == 0
 
 

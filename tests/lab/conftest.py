@@ -30,13 +30,8 @@ _COMMANDS = (
 )
 
 
-@pytest.hookimpl(tryfirst=True)  # the groups are read by another hook of this name
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skips the lab where its kernel is not: it never touches a machine's own network."""
-    for item in items:
-        # Cases that share what takes long to make share a worker, and so do those of a file.
-        shared = next((name for name in ("bgp_branches", "devices") if name in getattr(item, "fixturenames", ())), "")
-        item.add_marker(pytest.mark.xdist_group(shared or str(item.path)))
     if os.geteuid() == 0 and Path("/sys/module/xfrm_interface").exists() and Path("/sys/module/vrf").exists():
         return
     for item in items:

@@ -75,8 +75,9 @@ def test_whose_thumbprint_is_added_is_off_and_refused_until_it_is_taken_away(
         spis = _spis(lab, other)
         _revoke(lab, root, alice)
         wait_for("who has it is off", lambda: hub.sas(one.address) == [], WITHIN)
-        out = wait_for("a logout", lambda: [told for told in _events(lab, "user.logout") if "user=alice" in told])
-        assert f"client={one.address}" in out[-1] and "the certificate is revoked" in out[-1]
+        whose = f"client={one.address}"
+        out = wait_for("a logout", lambda: [told for told in _events(lab, "user.logout") if whose in told])
+        assert "user=alice" in out[-1] and "the certificate is revoked" in out[-1]
         one.logout(force=True)
         for instance, identity in ((0, ""), (1, "alice@example.com")):
             _refused(lab, one, authority, alice, instance=instance, identity=identity)
