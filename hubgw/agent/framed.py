@@ -91,7 +91,7 @@ def judge(
                 wrong.append(Wrong(sa, users, address, reason))
     have: dict[Held, IkeSa] = {}
     for held, sas in claims.items():
-        claimants = {_user(sa): _identity(sa) for sa in sas}
+        claimants = {_user(sa): sa.identity for sa in sas}
         holder = holders.get(held, "") if len(claimants) > 1 else next(iter(claimants))
         for sa in sas:
             users, address = terms.users[sa.connection], held[1]
@@ -129,7 +129,7 @@ class PoolClaim:
         if leased is None:
             unknown = f"{self.address} is another's as well, and charon does not say who leases it"
             return unknown if self.others else ""
-        return "" if (self.address, _identity(self.sa)) in leased else f"RADIUS gave {self.address}, which is of a pool"
+        return "" if (self.address, self.sa.identity) in leased else f"RADIUS gave {self.address}, which is of a pool"
 
 
 def pool_claims(terms: Terms, standing: Iterable[IkeSa], every: Iterable[IkeSa]) -> list[PoolClaim]:
@@ -152,12 +152,8 @@ def _route(users: UsersOf, address: str) -> Route:
     return Route(users.table, IPv4Network((address, _HOST)), OnLink(users.name))
 
 
-def _identity(sa: IkeSa) -> str:
-    return sa.eap_identity or sa.remote_id
-
-
 def _user(sa: IkeSa) -> str:
-    return _identity(sa).casefold()
+    return sa.identity.casefold()
 
 
 class Framed:
@@ -230,7 +226,7 @@ class Framed:
                 "address.refused",
                 one.users.gateway,
                 logging.WARNING,
-                user=user_of(_identity(one.sa)),
+                user=user_of(one.sa.identity),
                 address=one.address,
                 client=one.sa.remote_address,
                 instance=one.users.instance,

@@ -49,7 +49,7 @@ def revoked_sas(desired: Desired, sas: Sas, fresh: Mapping[str, Fresh], made_by:
         elif server and server.authorities == (root,):
             # charon lets a client in as a pattern that its certificate matches, or as the id of its key: as nobody.
             # Of EAP-TLS it is the EAP identity that the certificate has to have; the IKE identity says nothing.
-            whose = sa.eap_identity or sa.remote_id
+            whose = sa.identity
             since, lists = desired.standing.get(whose.casefold(), math.inf), by_users & fresh.keys()
         made = sas.now - sa.established
         if since is not None:
@@ -75,7 +75,7 @@ def without_password(desired: Desired, sas: Sas) -> Iterator[IkeSa]:
     known = {obj.name.lower() for obj in objects if isinstance(obj, IkeUser)}
     for sa in sas.ike or ():
         if sa.established and sa.connection in by_password:
-            name = (sa.eap_identity or sa.remote_id).lower().rpartition("\\")[2]
+            name = sa.identity.lower().rpartition("\\")[2]
             if name not in known:
                 yield sa
 

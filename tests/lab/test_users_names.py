@@ -2,15 +2,12 @@
 
 import re
 import time
-from collections.abc import Iterator
-
-import pytest
 
 from hubgw.cli.client import Client as Agent
 from tests.certificates import make
 from tests.lab.test_users_eap import passwords
 from tests.lab.topology import Lab
-from tests.lab.users import Client, client, gateway_of_users, root_of_users, server, user
+from tests.lab.users import Client, gateway_of_users, root_of_users, server, user
 from tests.lab.waiting import wait_for
 
 NAMES = {
@@ -24,15 +21,6 @@ NAMES = {
 }
 _LONGEST = 64  # characters of a common name (X.520)
 _SECRET = 'secrets {{\n  eap-one {{\n    id = "{name}"\n    secret = "example-guess"\n  }}\n}}\n'
-
-
-@pytest.fixture(scope="module")
-def clients(running_lab: Lab) -> Iterator[list[Client]]:
-    """Two: of one address few refusals are told at once."""
-    made = [client(running_lab, number) for number in (53, 54)]
-    yield made
-    for one in made:
-        one.node.destroy()
 
 
 def _told(lab: Lab, event: str, since: float) -> list[str]:

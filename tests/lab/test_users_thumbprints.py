@@ -2,7 +2,6 @@
 
 import re
 import time
-from collections.abc import Iterator
 
 import pytest
 
@@ -13,7 +12,7 @@ from tests.certificates import Pair, make
 from tests.lab.reach import pings
 from tests.lab.test_users_eap import by_tls
 from tests.lab.topology import Lab
-from tests.lab.users import Client, client, gateway_of_users, root_of_users, server, user
+from tests.lab.users import Client, gateway_of_users, root_of_users, server, user
 from tests.lab.waiting import wait_for
 
 WITHIN = 60.0  # seconds from a revocation to the end of a session
@@ -22,14 +21,6 @@ WITHIN = 60.0  # seconds from a revocation to the end of a session
 @pytest.fixture(scope="module")
 def root() -> Pair:
     return root_of_users()
-
-
-@pytest.fixture(scope="module")
-def clients(running_lab: Lab) -> Iterator[list[Client]]:
-    made = [client(running_lab, number) for number in (53, 54)]
-    yield made
-    for one in made:
-        one.node.destroy()
 
 
 def _revoke(lab: Lab, root: Pair, *revoked: Pair) -> None:
