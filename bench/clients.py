@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Final, Literal
 
@@ -25,6 +25,8 @@ NAME: Final = "somebody@example.com"
 PASSWORD: Final = "example-password-of-somebody"  # noqa: S105 - of nobody
 HAND: Final = "192.0.2.238"
 _LOADER: Final = "192.0.2.242"
+_OF_CLIENTS: Final = IPv4Network("10.98.0.0/24")
+"""Each client has an address of its own, as of one address charon refuses many that are half open."""
 
 # To charon its connections are one and the same, and one IKE SA would do; a blocked initiate holds a thread.
 _LOADER_SETTINGS = "install_routes = no\n  install_virtual_ip = no\n  reuse_ikesa = no\n  threads = 80"
@@ -68,6 +70,7 @@ _BELIEVED = "cacert {{\n        file = {folder}/root.pem\n      }}"
 _SECRET = f'secrets {{\n  eap-somebody {{\n    id = "{NAME}"\n    secret = "{PASSWORD}"\n  }}\n}}\n'
 _CLIENT = """  c{number} {{
     version = 2
+    local_addrs = {address}
     remote_addrs = {gateway}
     vips = 0.0.0.0
     proposals = aes256gcm16-prfsha384-ecp384
@@ -109,7 +112,14 @@ class Loader:
         named = f"id = {NAME}\n      eap_id = {NAME}"
         identity = {"pubkey": own, "eap-tls": f"{named}\n      {own}", "eap-mschapv2": named}[method]
         every = "".join(
-            _CLIENT.format(number=number, gateway=gateway, folder=self.folder, method=method, identity=identity)
+            _CLIENT.format(
+                number=number,
+                address=_OF_CLIENTS[number + 1],
+                gateway=gateway,
+                folder=self.folder,
+                method=method,
+                identity=identity,
+            )
             for number in range(count)
         )
         self.charon.load(f"connections {{\n{every}}}\n{_SECRET if method == 'eap-mschapv2' else ''}")
@@ -152,6 +162,9 @@ def _vici(charon: Charon) -> Iterator[vici.Session]:
 def loader(lab: Lab, root: Pair, user: Pair) -> Iterator[Loader]:
     """Runs it in a node of its own."""
     node = _node(lab, "loader", _LOADER)
+    lab.isp.ip(f"route add {_OF_CLIENTS} via {_LOADER}")
+    every = "".join(f"addr add {address}/32 dev eth0\n" for address in _OF_CLIENTS.hosts())
+    node.run("ip", "-batch", "-", stdin=every)
     charon = Charon(node, settings=_LOADER_SETTINGS)
     charon.start()
     try:
