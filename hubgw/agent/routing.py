@@ -32,6 +32,7 @@ from hubgw.drivers.exabgp.events import (
 from hubgw.drivers.netlink.driver import NetlinkDriver
 from hubgw.plan.activate import first_tier_up
 from hubgw.plan.bgp import Nlri, PeerKey, PeerOf, network
+from hubgw.plan.diff import target
 from hubgw.plan.kernel import Group, Tiers
 from hubgw.plan.types import Plan
 from hubgw.rib.rib import Rib
@@ -245,10 +246,11 @@ class Routing:
             return frozenset()
         used = {tiers for tiers in ways.values() if tiers is not None}
         # Which members of the others serve is the reconciler's to say, and it may know better by now.
-        if new := used - self._groups - self._planned:
-            errors = await self._netlink.make_groups([Group(tiers, tiers[0]) for tiers in sorted(new)])
+        if new := [Group(tiers, tiers[0]) for tiers in sorted(used - self._groups - self._planned)]:
+            errors = await self._netlink.make_groups(new)
             for error in errors:
                 self._journal.record("route.refused", level=logging.WARNING, reason=error.reason)
+            used -= {group.tiers for group in new if group in {target(error.op) for error in errors}}
         self._groups |= used
         refused = await self._netlink.program_learned(table, ways)
         for prefix, reason in refused.items():
