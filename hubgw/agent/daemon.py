@@ -40,6 +40,8 @@ from hubgw.drivers.nftables import codec as nftables_codec
 from hubgw.drivers.nftables.client import Client as NftClient
 from hubgw.drivers.nftables.driver import NftablesDriver
 from hubgw.drivers.strongswan.driver import StrongswanDriver
+from hubgw.drivers.strongswan.heard import Moved
+from hubgw.drivers.strongswan.inbox import Missed
 from hubgw.store.sqlite import SqliteStore
 from hubgw.store.types import StoreError
 
@@ -142,6 +144,7 @@ class Agent:
         self._pause = 0.0
         self._retry = Backoff(FIRST_RETRY, LONGEST_RETRY)
         self._listening = Backoff(FIRST_LISTEN, LONGEST_RETRY)
+        self._unread = ""  # why charon's log could not be read last
         self._expiry = Expiry(self._reconciler, certificates, self._journal)
         self._faults: dict[str, str] = {}  # the last of each step
         self.monitor = drivers.netlink.monitor(nftables_codec.TABLE)
@@ -227,23 +230,35 @@ class Agent:
     async def _charon(self) -> None:
         """SAs that came and went, and a charon that came back without any configuration."""
         try:
-            async for _ in self._drivers.strongswan.events():
-                self._moved.set()
+            async for heard in self._drivers.strongswan.events():
+                if isinstance(heard, Moved):
+                    self._moved.set()
+                elif isinstance(heard, Missed):
+                    self._diagnosis.miss(heard.count)
+                    self._moved.set()
+                else:
+                    self._users.take(heard)
                 self._listening.reset("charon")
         except DriverError as error:
             self._journal.record("charon.lost", level=logging.WARNING, reason=error)
             self._triggers.fire()
+        finally:
+            self._users.lost()
         await asyncio.sleep(self._listening.failed("charon", 0.0))
         await self._drivers.strongswan.reachable()
         self._journal.record("charon.reached")
         self._triggers.fire()
 
     async def _diagnose(self) -> None:
-        """Why attempts fail, as charon logs it; that it is gone is `_charon`'s to tell."""
-        with suppress(DriverError):
-            await self._diagnosis.follow()
-        await asyncio.sleep(FIRST_RETRY)
+        """Why attempts fail, as charon logs it."""
         await self._drivers.strongswan.reachable()
+        try:
+            await self._diagnosis.follow()
+        except DriverError as error:
+            if str(error) != self._unread:
+                self._journal.record("log.lost", level=logging.WARNING, reason=error)
+            self._unread = str(error)
+        await asyncio.sleep(FIRST_RETRY)
 
     async def _follow(self) -> None:
         await self._moved.wait()

@@ -76,20 +76,17 @@ class Diagnosis:
         self._index = _Index.of(None)
 
     async def follow(self) -> None:
-        """Takes in what charon logs, until it is gone. Raises DriverError."""
-        try:
-            async for heard in self._strongswan.faults():
-                if isinstance(heard, Missed):
-                    self.miss(heard.count)
-                elif isinstance(heard, Fault):
-                    self.take(heard)
-                else:
-                    self._users.take(heard)
-        finally:
-            self._users.lost()
+        """Takes in what charon logs, for ever. Raises DriverError."""
+        async for heard in self._strongswan.faults():
+            if isinstance(heard, Missed):
+                self.miss(heard.count)
+            elif isinstance(heard, Fault):
+                self.take(heard)
+            else:
+                self._users.take(heard)
 
     def miss(self, count: int) -> None:
-        """Counts failures that came faster than they were taken in, and tells it now and then."""
+        """Counts what came faster than it was taken in, and tells it now and then."""
         now = self._clock()
         self._missed += count
         if now >= self._missed_told + STRANGERS_EVERY:

@@ -27,7 +27,7 @@ from hubgw.names import BARRED, interface_of
 from hubgw.plan.ipsec import IkeServer
 from hubgw.plan.types import UsersOf
 
-PATIENCE: Final = 1.0
+PATIENCE: Final = 2.0
 """Seconds for which it is waited to be told why a session has ended: what charon logs comes on its own time."""
 
 _REMEMBERED: Final = 4_096  # SAs that are gone, reasons, users who have signed on

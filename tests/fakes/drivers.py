@@ -24,7 +24,9 @@ from hubgw.drivers.nftables.driver import NftablesDriver
 from hubgw.drivers.strongswan.codec import ChildSa, IkeSa
 from hubgw.drivers.strongswan.driver import StrongswanDriver
 from hubgw.drivers.strongswan.faults import Ended, Fault
+from hubgw.drivers.strongswan.heard import Moved
 from hubgw.drivers.strongswan.held import Held
+from hubgw.drivers.strongswan.inbox import Missed
 from hubgw.drivers.strongswan.ledger import Fresh
 from hubgw.drivers.strongswan.logins import Login
 from hubgw.drivers.strongswan.users import Leases
@@ -217,8 +219,8 @@ class FakeStrongswan:
         self.by_its_own_rules: dict[str, tuple[Certificate, ...]] = {}  # by identity
         self.refuses_to_initiate = ""
         self.expected: tuple[Object, ...] = ()
-        self.moved: asyncio.Queue[str | Exception] = asyncio.Queue()
-        self.failed: asyncio.Queue[Fault | Ended | Login] = asyncio.Queue()
+        self.told: asyncio.Queue[Moved | Login | Missed | Exception] = asyncio.Queue()
+        self.failed: asyncio.Queue[Fault | Ended] = asyncio.Queue()
         self.pools: list[Leases] = []
         self.leased_by: set[tuple[str, str]] | None = set()  # addresses, of whatever pool, and whose each is
         self.back = asyncio.Event()
@@ -319,13 +321,13 @@ class FakeStrongswan:
     async def reachable(self) -> None:
         await self.back.wait()
 
-    async def events(self) -> AsyncIterator[str]:
+    async def events(self) -> AsyncIterator[Moved | Login | Missed]:
         self.reach.ask("events")
         while True:
-            moved = await self.moved.get()
-            if isinstance(moved, Exception):
-                raise moved
-            yield moved
+            told = await self.told.get()
+            if isinstance(told, Exception):
+                raise told
+            yield told
 
     async def leases(self) -> list[Leases]:
         self.reach.ask("leases")
@@ -335,7 +337,7 @@ class FakeStrongswan:
         self.reach.ask("leased")
         return self.leased_by and set(self.leased_by)
 
-    async def faults(self) -> AsyncIterator[Fault | Ended | Login]:
+    async def faults(self) -> AsyncIterator[Fault | Ended]:
         self.reach.ask("faults")
         while True:
             yield await self.failed.get()

@@ -15,7 +15,6 @@ import vici
 from vici.protocol import Message, Packet
 
 from hubgw.drivers.base import DriverError
-from hubgw.drivers.strongswan.events import EventTransport
 from hubgw.drivers.strongswan.inbox import Inbox, Missed
 
 T = TypeVar("T")
@@ -97,6 +96,12 @@ class Client:
         self._socket = self._session = None
 
 
+def tell(path: str, request: Request, seconds: float) -> None:
+    """Makes a request of which nobody asks what came of it, over a connection of its own."""
+    with contextlib.suppress(OSError, EOFError, vici.exception.SessionException), connect(path, seconds) as sock:
+        Session(sock).refusals([request])
+
+
 def connect(path: str, deadline: float | None) -> socket.socket:
     """Returns a connected socket. Raises OSError."""
     sock = socket.socket(socket.AF_UNIX)
@@ -113,12 +118,11 @@ async def listen(
     path: str,
     names: list[str],
     hear: Callable[[str, Mapping[str, Any]], Iterable[T]],
-    wanted: Callable[[bytes], bool] = lambda packet: True,
 ) -> AsyncIterator[T | Missed]:
     """Yields what `hear` makes of charon's events (name, message) as they come, in the thread that reads them; it hears
     an empty name when they have begun to come.
 
-    The reader never waits for who takes them. A packet that is not `wanted` is not decoded.
+    The reader never waits for who takes them.
 
     Raises:
         DriverError: charon cannot be reached, or is gone.
@@ -128,9 +132,7 @@ async def listen(
     def read(sock: socket.socket) -> None:
         try:
             registered = False
-            session = vici.Session(sock)
-            session.transport = EventTransport(sock, wanted)
-            for kind, message in session.listen(names, _SILENCE):
+            for kind, message in vici.Session(sock).listen(names, _SILENCE):
                 if kind is not None:
                     inbox.put(hear(kind.decode(), message))
                 elif not registered:

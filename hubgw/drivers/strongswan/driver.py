@@ -7,16 +7,17 @@ from dataclasses import replace
 from pathlib import Path
 
 from hubgw.drivers.strongswan import codec, radius
-from hubgw.drivers.strongswan.client import Client, Session, connect
+from hubgw.drivers.strongswan.client import Client, Session, connect, tell
 from hubgw.drivers.strongswan.codec import IkeSa
-from hubgw.drivers.strongswan.faults import Ended, Fault
-from hubgw.drivers.strongswan.heard import Heard
+from hubgw.drivers.strongswan.faults import Ended, Fault, Faults
+from hubgw.drivers.strongswan.heard import Heard, Moved
 from hubgw.drivers.strongswan.held import Held
 from hubgw.drivers.strongswan.inbox import Missed
 from hubgw.drivers.strongswan.ledger import Fresh, Ledger
+from hubgw.drivers.strongswan.log import LogFile
 from hubgw.drivers.strongswan.logins import Login
 from hubgw.drivers.strongswan.peers import Peers
-from hubgw.drivers.strongswan.requests import LATER, requests_of, unload
+from hubgw.drivers.strongswan.requests import LATER, RELOAD_SETTINGS, requests_of, unload
 from hubgw.drivers.strongswan.users import (
     MOST_TOLD,
     Leases,
@@ -34,6 +35,7 @@ from hubgw.plan.ipsec import IkeCertificate, IkeConnection, IkeKey, IkePool, Ike
 from hubgw.plan.types import Create, Delete, Object, Op, OpError, Update
 
 _RETRY = 0.2  # seconds between attempts to reach a charon that is not there
+_LAST_WORDS = 2.0  # seconds that a charon may take which is told that the agent ends
 
 
 class StrongswanDriver:
@@ -50,10 +52,13 @@ class StrongswanDriver:
         self._held = Held()
         self._peers = Peers()
         self._heard = Heard(vici_path, self._ledger, self._peers)
+        self._log = LogFile(ledger.parent)
 
     async def close(self) -> None:
-        """Ends the connection to charon."""
+        """Ends the connection to charon, which from then on writes no log that nobody reads."""
         self._commands.close()
+        if self._log.withdraw():
+            await asyncio.to_thread(tell, self._path, RELOAD_SETTINGS, _LAST_WORDS)
 
     def expect(self, objects: Iterable[Object]) -> None:
         """Says what is wanted: where the ledger is lost, charon's answer is compared with it as far as that goes."""
@@ -173,13 +178,21 @@ class StrongswanDriver:
             else:
                 return
 
-    def events(self) -> AsyncIterator[str]:
-        """Yields the connections whose SAs came or went. Raises DriverError."""
+    def events(self) -> AsyncIterator[Moved | Login | Missed]:
+        """Yields which SAs came or went, and what becomes of users'. Raises DriverError."""
         return self._heard.events()
 
-    def faults(self) -> AsyncIterator[Fault | Ended | Login | Missed]:
-        """Yields why SAs came to nothing, and what becomes of users'. Raises DriverError."""
-        return self._heard.faults()
+    async def faults(self) -> AsyncIterator[Fault | Ended | Missed]:
+        """Has charon write its log, and yields why SAs came to nothing, or how they end. Raises DriverError."""
+        self._log.ask()
+        await self._commands.call(lambda session: session.refusals([RELOAD_SETTINGS]))
+        faults = Faults()
+        async for lines in self._log.lines():
+            if isinstance(lines, Missed):
+                yield lines
+            else:
+                for fault in faults.hear(lines):
+                    yield fault
 
     async def leases(self) -> list[Leases]:
         """Returns how full the pools of ours are."""

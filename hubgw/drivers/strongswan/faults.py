@@ -1,7 +1,7 @@
 """What charon logs of IKE SAs -> why one came to nothing. No I/O.
 
-Of all that VICI tells, `log` events alone have the reasons; they are joined by the IKE SA's unique id. Before charon
-has chosen a connection, who speaks is known by address alone.
+The log alone has the reasons; its lines are joined by the IKE SA's unique id. Before charon has chosen a connection,
+who speaks is known by address alone.
 """
 
 import re
@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from typing import Any, Final
+from typing import Final
 
 from hubgw.names import interface_of
 
@@ -144,24 +144,22 @@ _MISMATCHED: Final = (
 """What charon ends with where signatures did not fit: it says no more then."""
 
 
-_SAYS: Final = re.compile(
-    "|".join(
-        re.sub(r"\(\?P<\w+>", "(?:", pattern.pattern)
-        for pattern in (*_NOTED, *(pattern for _, pattern in (*_REASONS, *_MISMATCHED, *_ENDINGS)))
+_STARTED: Final = "Starting charon"
+
+_SAYING: Final = re.compile(
+    # The thread and the group, the IKE SA as charon calls it, and what says something.
+    rb"^\d+\[[A-Z]+\] (?:<(?:([^|>\n]*)\|)?(\d+)> )?((?:"
+    + "|".join(
+        re.sub(r"\(\?P<\w+>", "(?:", pattern)
+        for pattern in (
+            _STARTED,
+            *(pattern.pattern for pattern in _NOTED),
+            *(pattern.pattern for _, pattern in (*_REASONS, *_MISMATCHED, *_ENDINGS)),
+        )
     ).encode()
+    + rb").*)$",
+    re.MULTILINE,
 )
-_LOG: Final = b"\x07\x03log"  # what a packet of VICI begins with that is an event of this name
-_TEXT: Final = (
-    b"\x03\x03msg"  # what its text stands behind, and the two octets of its length; nothing of a peer's before
-)
-
-
-def says_something(packet: bytes) -> bool:
-    """Tells whether a packet of VICI's is another event than `log`, or has a line that `Faults` would take."""
-    if not packet.startswith(_LOG):
-        return True
-    at = packet.find(_TEXT)
-    return at >= 0 and _SAYS.match(packet, at + len(_TEXT) + 2) is not None
 
 
 class Faults:
@@ -170,11 +168,17 @@ class Faults:
     def __init__(self) -> None:
         self._heard: OrderedDict[int, dict[str, str]] = OrderedDict()
 
-    def hear(self, message: Mapping[str, Any]) -> Iterator[Fault | Ended]:
-        """Takes a `log` event; yields the failure or the end that it tells, if it tells one."""
-        name, text = _text(message.get("ikesa-name")), _text(message.get("msg"))
-        told = _text(message.get("ikesa-uniqueid"))
-        number = int(told) if told.isdigit() else 0
+    def hear(self, lines: bytes) -> Iterator[Fault | Ended]:
+        """Takes whole lines of the log, as a `filelog` with `ike_name` has them; yields the failures and ends that they
+        tell. Most lines tell none: a login makes charon write some fifty."""
+        for name, number, text in _SAYING.findall(lines):
+            yield from self._hear(_text(name), int(number or 0), _text(text))
+
+    def _hear(self, name: str, number: int, text: str) -> Iterator[Fault | Ended]:
+        if text.startswith(_STARTED):
+            # Another charon, which numbers from 1 again.
+            self._heard.clear()
+            return
         heard = self._of(number) if number else {}
         for notes in _NOTED:
             if found := notes.match(text):
@@ -205,6 +209,6 @@ def _named(found: re.Match[str]) -> dict[str, str]:
     return {key: value for key, value in found.groupdict().items() if value is not None}
 
 
-def _text(value: object) -> str:
-    text = value[:_LONGEST].decode(errors="replace") if isinstance(value, bytes) else ""
+def _text(octets: bytes) -> str:
+    text = octets[:_LONGEST].decode(errors="replace")
     return text if text.isprintable() else "".join(letter if letter.isprintable() else " " for letter in text)

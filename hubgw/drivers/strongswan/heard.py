@@ -1,11 +1,11 @@
-"""Events and log of charon -> connections whose SAs came or went; why SAs came to nothing; what becomes of users'."""
+"""Events of charon -> connections whose SAs came or went, and what becomes of users' SAs."""
 
 import time
-from collections.abc import AsyncIterator, Container, Iterable, Mapping
+from collections.abc import AsyncIterator, Container, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 from hubgw.drivers.strongswan import logins
 from hubgw.drivers.strongswan.client import listen
-from hubgw.drivers.strongswan.faults import Ended, Fault, Faults, says_something
 from hubgw.drivers.strongswan.inbox import Missed
 from hubgw.drivers.strongswan.ledger import Ledger
 from hubgw.drivers.strongswan.peers import Peers
@@ -13,8 +13,16 @@ from hubgw.drivers.strongswan.users import Users, unrouted
 from hubgw.names import interface_of
 
 
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """An SA of a connection came or went; without a name, events have begun to come: what came and went before is for
+    whoever takes this to look at."""
+
+    connection: str = ""
+
+
 class Heard:
-    """What the charon behind one VICI socket tells by itself; it is heard in threads of its own."""
+    """What the charon behind one VICI socket tells by itself; it is heard in a thread of its own."""
 
     def __init__(self, vici_path: str, ledger: Ledger, peers: Peers) -> None:
         self._path = vici_path
@@ -28,33 +36,17 @@ class Heard:
         self._users_of = frozenset(map(interface_of, users))
         self._unrouted = unrouted(users.values())
 
-    async def events(self) -> AsyncIterator[str]:
-        """Yields the name of a connection whenever an SA of it came or went, and an empty one when events have begun to
-        come: what came and went before is for the caller to look at. Not of users who move no route, as those do whom
-        RADIUS gives addresses: they may come by the hundred. Raises DriverError when charon is gone."""
+    async def events(self) -> AsyncIterator[Moved | logins.Login | Missed]:
+        """Yields which SAs came or went, and what becomes of users', in the order in which charon says it. Users who
+        move no route move nothing, as those do whom RADIUS gives addresses: they may come by the hundred. Raises
+        DriverError when charon is gone."""
 
-        def names(kind: str, message: Mapping[str, object]) -> list[str]:
+        def hear(kind: str, message: Mapping[str, object]) -> Iterator[Moved | logins.Login]:
             self._peers.hear(kind, message, time.time())
-            return moved(kind, message, self._ledger.changed, self._unrouted)
+            yield from map(Moved, moved(kind, message, self._ledger.changed, self._unrouted))
+            yield from logins.hear(kind, message, self._users_of)
 
-        def wanted(packet: bytes) -> bool:
-            return not logins.is_child(packet, self._unrouted)
-
-        async for name in listen(self._path, [*logins.KINDS], names, wanted):
-            yield "" if isinstance(name, Missed) else name
-
-    async def faults(self) -> AsyncIterator[Fault | Ended | logins.Login | Missed]:
-        """Yields why an IKE SA, or its child, came to nothing, as charon logs it; and of users' SAs how they end, and
-        what becomes of them, in the order in which charon says it. Raises DriverError when charon is gone."""
-        faults = Faults()
-
-        def heard(kind: str, message: Mapping[str, object]) -> Iterable[Fault | Ended | logins.Login]:
-            return faults.hear(message) if kind == "log" else logins.hear(kind, message, self._users_of)
-
-        def wanted(packet: bytes) -> bool:
-            return says_something(packet) and logins.says_something(packet, self._users_of)
-
-        async for one in listen(self._path, ["log", *logins.KINDS], heard, wanted):
+        async for one in listen(self._path, [*logins.KINDS], hear):
             yield one
 
 

@@ -1,9 +1,8 @@
 """Events of charon -> users' SAs that came, went, were rekeyed or carried something. No I/O."""
 
-import re
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from hubgw.drivers.strongswan.codec import IkeSa, ike_sas
 from hubgw.names import BARRED, interface_of
@@ -47,31 +46,9 @@ class Carried:
     bytes_out: int
 
 
-_UPDOWN: Final = re.compile(
-    # An event of this name, whether it is up, and the section of the connection: its name's length and its name.
-    rb"\x07.(ike|child)-updown(\x03\x02up\x00\x03yes)?\x01.([A-Za-z0-9]+)([A-Za-z0-9-]*)",
-    re.DOTALL,
-)
-
 Login = Came | Barred | Went | Rekeyed | Carried
 
 KINDS = ("ike-updown", "child-updown", "ike-rekey", "child-rekey")
-
-
-def says_something(packet: bytes, users: Container[str]) -> bool:
-    """Tells whether a packet of VICI's may be an event that `hear` would yield something of. Of who is up it is told
-    once more with his child, if he gets one."""
-    found = _UPDOWN.match(packet)
-    if not found:
-        return True
-    kind, up, name, way = found.groups()
-    return name.decode() in users and not (up and kind == b"ike" and not way.endswith(BARRED.encode()))
-
-
-def is_child(packet: bytes, users: Container[str]) -> bool:
-    """Tells whether a packet of VICI's is an event of a child SA that came or went, of an interface among `users`."""
-    found = _UPDOWN.match(packet)
-    return found is not None and found[1] == b"child" and found[3].decode() in users
 
 
 def hear(kind: str, message: Mapping[str, Any], users: Container[str]) -> Iterator[Login]:

@@ -12,6 +12,9 @@ from hubgw.plan.types import Create, Delete, Op, Update
 LATER: Final = "-1"
 """A timeout of VICI: do not wait."""
 
+RELOAD_SETTINGS: Final[Request] = ("reload-settings", {})
+"""charon reads its configuration again, and makes its loggers anew; its sessions stay."""
+
 
 def requests_of(op: Op, certificates: codec.Certificates, methods: Set[str]) -> list[Request]:
     """Returns what an operation asks of charon; of what changes its ends, or goes, the SAs go too."""
@@ -38,7 +41,7 @@ def requests_of(op: Op, certificates: codec.Certificates, methods: Set[str]) -> 
         case Delete(IkePool(name)):
             return [("unload-pool", {"name": name})]
         case Create(IkeRadius()) | Update(_, IkeRadius()) | Delete(IkeRadius()):
-            return [("reload-settings", {})]
+            return [RELOAD_SETTINGS]
         case Create(IkeServer() as server):
             return [("load-conn", encode_server(server, certificates, methods))]
         case Update(IkeServer() as old_server, IkeServer() as server):

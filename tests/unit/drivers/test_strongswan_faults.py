@@ -5,9 +5,8 @@ from dataclasses import replace
 import pytest
 
 from hubgw.agent.diagnosis import words
-from hubgw.drivers.strongswan.faults import OF_USERS, Ended, Ending, Fault, Faults, Why, says_something
+from hubgw.drivers.strongswan.faults import OF_USERS, Ended, Ending, Fault, Faults, Why
 from hubgw.plan.ipsec import IkeConnection
-from tests.vici import packet
 
 INIT = "192.0.2.6 is initiating an IKE_SA"
 MAIN = "192.0.2.6 is initiating a Main Mode IKE_SA"
@@ -211,13 +210,8 @@ def hear(faults: Faults, lines: list[tuple[str, str]], number: int = 16) -> list
 
 
 def told(faults: Faults, lines: list[tuple[str, str]], number: int = 16) -> list[Fault | Ended]:
-    said = [
-        {"group": b"IKE", "level": b"1", "ikesa-name": (name or "(unnamed)").encode(), "msg": text.encode()}
-        | {"ikesa-uniqueid": str(number).encode()}
-        for name, text in lines
-    ]
-    # As they come: what says nothing is not decoded.
-    return [fault for one in said if says_something(packet("log", one)) for fault in faults.hear(one)]
+    said = (f"07[IKE] <{name}|{number}> {text}\n" if name else f"113[IKE] <{number}> {text}\n" for name, text in lines)
+    return list(faults.hear("".join(said).encode()))
 
 
 @pytest.mark.parametrize(("lines", "why", "text"), CASES)
@@ -342,6 +336,20 @@ def test_how_an_sa_that_stood_ends(text: str, how: Ending) -> None:
         'received end entity cert "CN=received DELETE for IKE_SA "',
     ],
 )
-def test_a_line_that_says_nothing_is_not_decoded(text: str) -> None:
-    assert not says_something(packet("log", {"group": "IKE", "ikesa-name": "hgt7", "msg": text}))
-    assert says_something(packet("ike-updown", {"msg": text}))
+def test_a_line_that_says_nothing_is_passed_over(text: str) -> None:
+    assert told(Faults(), [("hgt7", text)]) == []
+
+
+def test_another_charon_numbers_from_one_again() -> None:
+    faults = Faults()
+    matching, unknown = MATCHING.format("a.example", "b.example"), "no matching peer config found"
+    assert hear(faults, [("", INIT), ("", matching), ("", unknown)])[0].details["identity"] == "b.example"
+    assert (
+        list(faults.hear(b"00[DMN] Starting charon-systemd IKE daemon (strongSwan 6.0.1, Linux 6.12, x86_64)\n")) == []
+    )
+    assert hear(faults, [("hgt7", unknown)])[0].details == {}
+
+
+def test_a_line_of_no_ike_sa_is_of_an_address() -> None:
+    line = b"09[IKE] no IKE config found for 198.51.100.10...192.0.2.6, sending NO_PROPOSAL_CHOSEN\n"
+    assert list(Faults().hear(b"07[CFG] x\n" + line)) == [Fault(Why.NO_CONNECTION, "", "192.0.2.6")]

@@ -1,0 +1,115 @@
+"""charon's log as it grows -> whole lines, wherever a write ended; what is not read in time is counted."""
+
+import asyncio
+import os
+import stat
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hubgw.drivers.base import DriverError
+from hubgw.drivers.strongswan import log
+from hubgw.drivers.strongswan.inbox import Missed
+from hubgw.drivers.strongswan.log import LogFile
+from tests.unit.agent.rig import until
+
+Told = AsyncIterator[bytes | Missed]
+Write = Callable[[bytes], None]
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log, "EVERY", 0.0)
+
+
+def follow(directory: Path, case: Callable[[Told, Write], Coroutine[Any, Any, None]]) -> None:
+    """Runs a case with the lines that are told, and what appends to the file as charon does."""
+
+    async def with_lines() -> None:
+        file = LogFile(directory)
+        file.ask()
+        with (directory / "charon.log").open("ab", buffering=0) as appended:
+            appended.write(b"what was there before\n")
+            async with aclosing(file.lines()) as told:  # type: ignore[type-var]
+                first = asyncio.ensure_future(anext(told))
+                await asyncio.sleep(0)  # it is open from here on
+
+                async def lines() -> Told:
+                    yield await first
+                    async for one in told:
+                        yield one
+
+                await asyncio.wait_for(case(lines(), appended.write), 30)  # type: ignore[arg-type]
+
+    asyncio.run(with_lines())
+
+
+def test_lines_are_told_whole_and_none_from_before(tmp_path: Path) -> None:
+    async def case(told: Told, write: Write) -> None:
+        write(b"one\ntwo\nthr")
+        assert await anext(told) == b"one\ntwo\n"
+        write(b"ee\n")
+        assert await anext(told) == b"three\n"
+
+    follow(tmp_path, case)
+
+
+def test_what_is_too_far_behind_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log, "_BEHIND", 20)
+
+    async def case(told: Told, write: Write) -> None:
+        write(b"a line that is long\n" * 3)
+        assert await anext(told) == Missed(3)
+        write(b"the next\n")
+        assert await anext(told) == b"the next\n"
+
+    follow(tmp_path, case)
+
+
+def test_a_file_that_is_long_begins_anew_and_one_that_was_emptied_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log, "_LONGEST", 100)
+    path = tmp_path / "charon.log"
+
+    async def case(told: Told, write: Write) -> None:
+        write(b"x" * 100 + b"\n")
+        assert await anext(told) == b"x" * 100 + b"\n"
+        following = asyncio.ensure_future(anext(told))
+        await until(lambda: not path.stat().st_size)
+        write(b"after it\n")
+        assert await following == b"after it\n"
+        os.truncate(path, 0)
+        write(b"a\n")
+        assert await anext(told) == b"a\n"
+
+    follow(tmp_path, case)
+
+
+def test_who_removes_the_file_is_noticed(tmp_path: Path) -> None:
+    async def case(told: Told, _: Write) -> None:
+        (tmp_path / "charon.log").unlink()
+        with pytest.raises(DriverError, match="somebody has removed it"):
+            await anext(told)
+
+    follow(tmp_path, case)
+
+
+def test_what_charon_is_asked_to_write_is_for_root_alone_and_goes_with_the_agent(tmp_path: Path) -> None:
+    file = LogFile(tmp_path)
+    file.ask()
+    settings = tmp_path / "charon.d" / "log.conf"
+    assert f'path = "{tmp_path}/charon.log"' in settings.read_text()
+    assert stat.S_IMODE((tmp_path / "charon.log").stat().st_mode) == 0o600
+    assert file.withdraw() is True
+    assert (settings.exists(), (tmp_path / "charon.log").exists()) == (False, False)
+    assert file.withdraw() is False
+
+
+def test_where_it_cannot_be_written_is_said(tmp_path: Path) -> None:
+    (tmp_path / "charon.d").touch()
+    with pytest.raises(DriverError, match=r"charon\.d"):
+        LogFile(tmp_path).ask()
