@@ -4,6 +4,7 @@ VICI would tell them too, as events; but one costs charon as much as the rest of
 """
 
 import asyncio
+import contextlib
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -41,24 +42,27 @@ class LogFile:
         self._settings = directory / "charon.d" / "log.conf"
 
     def ask(self) -> None:
-        """Writes the settings, and makes the file, which root alone can read. Raises DriverError."""
+        """Makes the file, which root alone can read, and writes the settings. Raises DriverError."""
         try:
+            # First of all, as charon would make it for everybody to read.
+            self._path.touch(0o600)
+            self._path.chmod(0o600)
             ledger_file.replace(self._settings, _SETTINGS.format(path=self._path))
-            os.close(os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
         except OSError as error:
-            raise DriverError(f"{error.filename}: {error.strerror}") from error
+            raise DriverError(f"{error.filename or self._settings}: {error.strerror}") from error
 
     def withdraw(self) -> bool:
         """Removes both; tells whether there were any settings."""
         was_asked = self._settings.exists()
         for path in (self._settings, self._path):
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                path.unlink()
         return was_asked
 
     async def lines(self) -> AsyncIterator[bytes | Missed]:
         """Yields whole lines, many at once, that are written from now on.
 
-        Raises DriverError where the file is gone.
+        Raises DriverError where the file or the settings are gone.
         """
         try:
             file = self._path.open("r+b", buffering=0)
@@ -72,18 +76,32 @@ class LogFile:
                 size = self._size(file)
                 if size < file.tell():  # somebody has emptied it
                     file.seek(0)
-                if size - file.tell() > _BEHIND:
-                    yield Missed(sum(octets.count(b"\n") for octets in iter(lambda: file.read(_AT_ONCE), b"")))
                     torn = b""
-                elif octets := file.read(_AT_ONCE):
-                    whole, end, torn = (torn + octets).rpartition(b"\n")
-                    yield whole + end
-                elif size > _LONGEST:
-                    # charon appends, wherever the end is.
+                is_behind, missed = size - file.tell() > _BEHIND, 0
+                octets = file.read(_AT_ONCE)
+                while is_behind and octets:
+                    missed += octets.count(b"\n")
+                    torn = octets.rpartition(b"\n")[2]
+                    octets = file.read(_AT_ONCE)
+                if file.tell() > _LONGEST and len(octets) < _AT_ONCE:
+                    # All was read; a charon that is busy never pauses. It appends, wherever the end is.
                     file.truncate(0)
+                    file.seek(0)
+                if missed:
+                    yield Missed(missed)
+                whole, end, torn = (torn + octets).rpartition(b"\n")
+                if end:
+                    yield whole + end
 
     def _size(self, file: BinaryIO) -> int:
+        """Returns how long the file is. Raises DriverError where charon, told to read its settings, would write to none
+        or to another."""
         status = os.fstat(file.fileno())
-        if not status.st_nlink:
-            raise DriverError(f"{self._path}: somebody has removed it")
+        try:
+            is_there = os.path.samestat(status, self._path.stat())
+            self._settings.stat()
+        except OSError as error:
+            raise DriverError(f"{error.filename}: somebody has removed it") from error
+        if not is_there:
+            raise DriverError(f"{self._path}: somebody has replaced it")
         return status.st_size

@@ -1,6 +1,7 @@
 """charon's log as it grows -> whole lines, wherever a write ended; what is not read in time is counted."""
 
 import asyncio
+import errno
 import os
 import stat
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from hubgw.drivers import ledger_file
 from hubgw.drivers.base import DriverError
 from hubgw.drivers.strongswan import log
 from hubgw.drivers.strongswan.inbox import Missed
@@ -89,10 +91,49 @@ def test_a_file_that_is_long_begins_anew_and_one_that_was_emptied_is_read(
     follow(tmp_path, case)
 
 
-def test_who_removes_the_file_is_noticed(tmp_path: Path) -> None:
+def test_a_file_that_grows_all_the_time_begins_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log, "_LONGEST", 100)
+    lines = [b"line %d of one that never pauses\n" % number for number in range(40)]
+
+    async def case(told: Told, write: Write) -> None:
+        for line in lines:
+            write(line)
+            assert await anext(told) == line
+        assert (tmp_path / "charon.log").stat().st_size <= 200
+
+    follow(tmp_path, case)
+
+
+def test_who_is_behind_goes_on_with_the_line_that_is_being_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log, "_BEHIND", 20)
+
+    async def case(told: Told, write: Write) -> None:
+        write(b"a line that is long\n" * 3 + b"the ne")
+        assert await anext(told) == Missed(3)
+        write(b"xt\n")
+        assert await anext(told) == b"the next\n"
+
+    follow(tmp_path, case)
+
+
+@pytest.mark.parametrize("name", ["charon.log", "charon.d/log.conf"])
+def test_who_removes_one_of_the_files_is_noticed(tmp_path: Path, name: str) -> None:
     async def case(told: Told, _: Write) -> None:
-        (tmp_path / "charon.log").unlink()
-        with pytest.raises(DriverError, match="somebody has removed it"):
+        (tmp_path / name).unlink()
+        with pytest.raises(DriverError, match=f"{name}: somebody has removed it"):
+            await anext(told)
+
+    follow(tmp_path, case)
+
+
+def test_who_replaces_the_file_is_noticed(tmp_path: Path) -> None:
+    async def case(told: Told, _: Write) -> None:
+        path = tmp_path / "charon.log"
+        path.rename(tmp_path / "charon.log.1")
+        path.touch()
+        with pytest.raises(DriverError, match="somebody has replaced it"):
             await anext(told)
 
     follow(tmp_path, case)
@@ -100,6 +141,7 @@ def test_who_removes_the_file_is_noticed(tmp_path: Path) -> None:
 
 def test_what_charon_is_asked_to_write_is_for_root_alone_and_goes_with_the_agent(tmp_path: Path) -> None:
     file = LogFile(tmp_path)
+    (tmp_path / "charon.log").touch(0o644)  # as charon makes it
     file.ask()
     settings = tmp_path / "charon.d" / "log.conf"
     assert f'path = "{tmp_path}/charon.log"' in settings.read_text()
@@ -113,3 +155,18 @@ def test_where_it_cannot_be_written_is_said(tmp_path: Path) -> None:
     (tmp_path / "charon.d").touch()
     with pytest.raises(DriverError, match=r"charon\.d"):
         LogFile(tmp_path).ask()
+
+
+def test_a_file_system_that_is_full_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")  # as a write does, which names no file
+
+    monkeypatch.setattr(ledger_file, "replace", refuse)
+    with pytest.raises(DriverError, match=r"log\.conf: No space left on device"):
+        LogFile(tmp_path).ask()
+
+
+def test_what_cannot_be_removed_keeps_no_agent_from_its_end(tmp_path: Path) -> None:
+    (tmp_path / "charon.d").touch()
+    (tmp_path / "charon.log").mkdir()
+    assert LogFile(tmp_path).withdraw() is False
