@@ -14,7 +14,7 @@ from typing import Final
 from hubgw.names import interface_of
 
 _REMEMBERED: Final = 4096  # IKE SAs of which something was heard
-_LONGEST: Final = 1024  # characters of what a peer sent that are told on
+_LONGEST: Final = 1024  # bytes of a line that are looked at: peers have a say in it, and a long one takes patterns long
 
 
 class Why(Enum):
@@ -148,7 +148,7 @@ _STARTED: Final = "Starting charon"
 
 _SAYING: Final = re.compile(
     # The thread and the group, the IKE SA as charon calls it, and what says something.
-    rb"^\d+\[[A-Z]+\] (?:<(?:([^|>\n]*)\|)?(\d+)> )?((?:"
+    rb"\d+\[[A-Z]+\] (?:<(?:([^|>]*)\|)?(\d+)> )?((?:"
     + "|".join(
         re.sub(r"\(\?P<\w+>", "(?:", pattern)
         for pattern in (
@@ -157,8 +157,7 @@ _SAYING: Final = re.compile(
             *(pattern.pattern for _, pattern in (*_REASONS, *_MISMATCHED, *_ENDINGS)),
         )
     ).encode()
-    + rb").*)$",
-    re.MULTILINE,
+    + rb").*)"
 )
 
 
@@ -171,8 +170,10 @@ class Faults:
     def hear(self, lines: bytes) -> Iterator[Fault | Ended]:
         """Takes whole lines of the log, as a `filelog` with `ike_name` has them; yields the failures and ends that they
         tell. Most lines tell none: a login makes charon write some fifty."""
-        for name, number, text in _SAYING.findall(lines):
-            yield from self._hear(_text(name), int(number or 0), _text(text))
+        for line in lines.split(b"\n"):
+            if found := _SAYING.match(line, 0, _LONGEST):
+                name, number, text = found.groups(b"")
+                yield from self._hear(_text(name), int(number or 0), _text(text))
 
     def _hear(self, name: str, number: int, text: str) -> Iterator[Fault | Ended]:
         if text.startswith(_STARTED):
@@ -210,5 +211,5 @@ def _named(found: re.Match[str]) -> dict[str, str]:
 
 
 def _text(octets: bytes) -> str:
-    text = octets[:_LONGEST].decode(errors="replace")
+    text = octets.decode(errors="replace")
     return text if text.isprintable() else "".join(letter if letter.isprintable() else " " for letter in text)

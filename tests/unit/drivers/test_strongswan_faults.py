@@ -1,5 +1,6 @@
 """charon's log of one attempt -> why it failed, and what an operator reads. The lines are charon 6.0.1's own."""
 
+import time
 from dataclasses import replace
 
 import pytest
@@ -266,6 +267,13 @@ def test_what_a_peer_says_is_bounded_and_printable() -> None:
     for number in range(10_000):
         hear(faults, [("", INIT)], number)
     assert len(faults._heard) <= 4096
+
+
+def test_what_a_peer_says_takes_no_pattern_long() -> None:
+    identity = "peer configs matching 1[" * 2_000 + "]" * 50_000
+    began = time.process_time()
+    assert told(Faults(), [("", f"looking for {identity}")]) == []
+    assert time.process_time() - began < 0.2
 
 
 LOOKING = MATCHING.format("198.51.100.10", "O=Example, CN=alice")
