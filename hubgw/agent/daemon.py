@@ -8,6 +8,7 @@ import grp
 import logging
 import signal
 import sys
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
@@ -51,6 +52,7 @@ PASS_EVERY = 30.0  # seconds: what no event tells is found by then
 FIRST_RETRY = 1.0
 FIRST_LISTEN = 0.1
 LONGEST_RETRY = 30.0
+READ_FOR = 10.0  # seconds: where charon's log was read for longer, its loss is another
 EXPIRY_EVERY = 60.0  # seconds: a certificate that is applied with few days left is told soon
 POLL = 1.0  # seconds: charon tells nobody that a connection was unloaded
 
@@ -252,10 +254,11 @@ class Agent:
     async def _diagnose(self) -> None:
         """Why attempts fail, as charon logs it."""
         await self._drivers.strongswan.reachable()
+        began = time.monotonic()
         try:
             await self._diagnosis.follow()
         except DriverError as error:
-            if str(error) != self._unread:
+            if str(error) != self._unread or time.monotonic() - began > READ_FOR:
                 self._journal.record("log.lost", level=logging.WARNING, reason=error)
             self._unread = str(error)
         await asyncio.sleep(FIRST_RETRY)

@@ -220,7 +220,7 @@ class FakeStrongswan:
         self.refuses_to_initiate = ""
         self.expected: tuple[Object, ...] = ()
         self.told: asyncio.Queue[Moved | Login | Missed | Exception] = asyncio.Queue()
-        self.failed: asyncio.Queue[Fault | Ended] = asyncio.Queue()
+        self.failed: asyncio.Queue[Fault | Ended | Missed | Exception] = asyncio.Queue()
         self.pools: list[Leases] = []
         self.leased_by: set[tuple[str, str]] | None = set()  # addresses, of whatever pool, and whose each is
         self.back = asyncio.Event()
@@ -337,10 +337,13 @@ class FakeStrongswan:
         self.reach.ask("leased")
         return self.leased_by and set(self.leased_by)
 
-    async def faults(self) -> AsyncIterator[Fault | Ended]:
+    async def faults(self) -> AsyncIterator[Fault | Ended | Missed]:
         self.reach.ask("faults")
         while True:
-            yield await self.failed.get()
+            failed = await self.failed.get()
+            if isinstance(failed, Exception):
+                raise failed
+            yield failed
 
     def secrets(self) -> set[str]:
         return {obj.id for obj in self.objects.values() if isinstance(obj, IkeSecret)}

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
 
+from hubgw.drivers.base import DriverError
 from hubgw.drivers.strongswan import codec, radius
 from hubgw.drivers.strongswan.client import Client, Session, connect, tell
 from hubgw.drivers.strongswan.codec import IkeSa
@@ -185,7 +186,9 @@ class StrongswanDriver:
     async def faults(self) -> AsyncIterator[Fault | Ended | Missed]:
         """Has charon write its log, and yields why SAs came to nothing, or how they end. Raises DriverError."""
         self._log.ask()
-        await self._commands.call(lambda session: session.refusals([RELOAD_SETTINGS]))
+        (refusal,) = await self._commands.call(lambda session: session.refusals([RELOAD_SETTINGS]))
+        if refusal:
+            raise DriverError(f"charon: {refusal}")
         faults = Faults()
         async for lines in self._log.lines():
             if isinstance(lines, Missed):

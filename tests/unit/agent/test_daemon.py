@@ -332,3 +332,16 @@ def test_a_log_that_cannot_be_read_is_told_once_and_tried_again(tmp_path: Path) 
         assert running.events("log.lost") == ["reason='faults: refused by the test'"]
 
     with_agent(tmp_path, case)
+
+
+def test_a_log_that_is_lost_again_is_told_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(daemon, "READ_FOR", 0.0)
+
+    async def case(running: Running) -> None:
+        charon = running.machine.strongswan
+        charon.back.set()
+        for count in (1, 2):
+            charon.failed.put_nowait(DriverError("charon.log: somebody has removed it"))
+            await until(lambda count=count: len(running.events("log.lost")) == count)
+
+    with_agent(tmp_path, case)

@@ -4,16 +4,19 @@ import asyncio
 import errno
 import os
 import stat
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
 from hubgw.drivers import ledger_file
 from hubgw.drivers.base import DriverError
 from hubgw.drivers.strongswan import log
+from hubgw.drivers.strongswan.client import Request
+from hubgw.drivers.strongswan.driver import StrongswanDriver
 from hubgw.drivers.strongswan.inbox import Missed
 from hubgw.drivers.strongswan.log import LogFile
 from tests.unit.agent.rig import until
@@ -170,3 +173,22 @@ def test_what_cannot_be_removed_keeps_no_agent_from_its_end(tmp_path: Path) -> N
     (tmp_path / "charon.d").touch()
     (tmp_path / "charon.log").mkdir()
     assert LogFile(tmp_path).withdraw() is False
+
+
+def test_a_charon_that_reads_no_settings_is_said(tmp_path: Path) -> None:
+    class Session:
+        def refusals(self, requests: Sequence[Request]) -> list[str]:
+            return [f"{command} failed" for command, _ in requests]
+
+    async def case() -> None:
+        driver = StrongswanDriver(str(tmp_path / "vici"), tmp_path / "ledger.json")
+        with (
+            patch.object(driver._commands, "_call", lambda work: work(Session())),
+            pytest.raises(DriverError, match="charon: reload-settings failed"),
+        ):
+            async with asyncio.timeout(5):
+                await anext(driver.faults())
+        await driver.close()
+        assert not (tmp_path / "charon.d" / "log.conf").exists()
+
+    asyncio.run(case())
