@@ -250,7 +250,8 @@ class Routing:
             errors = await self._netlink.make_groups(new)
             for error in errors:
                 self._journal.record("route.refused", level=logging.WARNING, reason=error.reason)
-            used -= {group.tiers for group in new if group in {target(error.op) for error in errors}}
+            unmade = {target(error.op) for error in errors}
+            used -= {group.tiers for group in new if group in unmade}
         self._groups |= used
         refused = await self._netlink.program_learned(table, ways)
         for prefix, reason in refused.items():

@@ -29,9 +29,7 @@ from hubgw.plan.ipsec import IkeCertificate, IkeServer
 from hubgw.plan.types import UsersOf
 
 EVERY: Final = 1.0  # seconds: what no event tells is found by then
-TOGETHER: Final = (
-    0.2  # seconds: of many who sign on at once charon is asked together; where nothing is revoked, `EVERY`
-)
+TOGETHER: Final = 0.2  # seconds: of many who sign on at once charon is asked together (`EVERY`: nothing is revoked)
 HURRY: Final = 0.02  # seconds, where somebody may come by what is revoked and was not seen: charon soon forgets
 BEGUN: Final = 5.0
 BEGUN_BY_EAP: Final = 30.0
