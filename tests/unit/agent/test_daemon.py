@@ -171,15 +171,16 @@ def test_a_charon_that_comes_back_is_loaded(tmp_path: Path) -> None:
     async def case(running: Running) -> None:
         await running.apply()
         charon = running.machine.strongswan
+        charon.told.put_nowait(Moved())
+        await until(charon.told.empty)  # it listens
         charon.reach.away = "charon: connection refused"
         charon.told.put_nowait(DriverError("charon: closed"))
         await until(lambda: running.reconciler.state.unreachable)
         charon.restart(3_000.0)
         charon.reach.away = ""
         charon.back.set()
-        await until(lambda: len(charon.secrets()) == 4)
+        await until(lambda: len(charon.secrets()) == 4 and running.events("charon.reached"))
         assert running.events("charon.lost")[0] == "reason='charon: closed'"
-        assert running.events("charon.reached")
 
     with_agent(tmp_path, case)
 
