@@ -122,8 +122,8 @@ class Client:
         return str(found[0])
 
 
-def client(lab: Lab, number: int, settings: str = CLIENT_SETTINGS) -> Client:
-    """Makes a client with an uplink of its own: 192.0.2.``4 * number - 2``, as a branch of that number would have."""
+def uplink(lab: Lab, number: int) -> tuple[Node, str]:
+    """Makes a machine that is on the underlay, and tells its address there."""
     node = Node(f"cl{number}", lab.isp.directory.parent / f"cl{number}")
     node.create()
     address = f"192.0.2.{4 * number - 2}"
@@ -131,6 +131,12 @@ def client(lab: Lab, number: int, settings: str = CLIENT_SETTINGS) -> Client:
     lab.isp.ip(f"addr add 192.0.2.{4 * number - 3}/30 dev ucl{number}")
     node.ip(f"addr add {address}/30 dev eth0")
     node.ip(f"route add default via 192.0.2.{4 * number - 3}")
+    return node, address
+
+
+def client(lab: Lab, number: int, settings: str = CLIENT_SETTINGS) -> Client:
+    """Makes a client with an uplink of its own: 192.0.2.``4 * number - 2``, as a branch of that number would have."""
+    node, address = uplink(lab, number)
     charon = Charon(node, settings=settings)
     charon.start()
     return Client(node, charon, address)
