@@ -1,6 +1,5 @@
 """Users' clients for the benchmark: one charon with many connections, a gateway by hand, and hubgw's in the lab."""
 
-import socket
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,12 +9,11 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Final, Literal
 
-import vici
-
 from tests.certificates import Pair, make
 from tests.lab.charon import Charon
 from tests.lab.node import Node, connect
 from tests.lab.topology import Lab
+from tests.lab.users import connection, eap_secret, own_certificate
 
 Method = Literal["pubkey", "eap-tls", "eap-mschapv2"]
 
@@ -67,32 +65,6 @@ _WAY = """  users-{method} {{
   }}
 """
 _BELIEVED = "cacert {{\n        file = {folder}/root.pem\n      }}"
-_SECRET = f'secrets {{\n  eap-somebody {{\n    id = "{NAME}"\n    secret = "{PASSWORD}"\n  }}\n}}\n'
-_CLIENT = """  c{number} {{
-    version = 2
-    local_addrs = {address}
-    remote_addrs = {gateway}
-    vips = 0.0.0.0
-    proposals = aes256gcm16-prfsha384-ecp384
-    local {{
-      auth = {method}
-      {identity}
-    }}
-    remote {{
-      auth = pubkey
-      id = {gateway}
-      cacert {{
-        file = {folder}/hub.pem
-      }}
-    }}
-    children {{
-      c{number} {{
-        remote_ts = 10.50.0.0/24
-        esp_proposals = aes256gcm16-ecp384
-      }}
-    }}
-  }}
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,21 +80,15 @@ class Loader:
         """Has it log in there, in this way, from now on."""
         (self.folder / "user.pem").write_text(self.user.pem)
         (self.folder / "hub.pem").write_text(authority)
-        own = f"cert {{\n        file = {self.folder}/user.pem\n      }}"
-        named = f"id = {NAME}\n      eap_id = {NAME}"
-        identity = {"pubkey": own, "eap-tls": f"{named}\n      {own}", "eap-mschapv2": named}[method]
+        own, named = own_certificate(self.folder), (f"id = {NAME}", f"eap_id = {NAME}")
+        proof = {"pubkey": (own,), "eap-tls": (*named, own), "eap-mschapv2": named}[method]
+        local = (f"auth = {method}", *proof)
         every = "".join(
-            _CLIENT.format(
-                number=number,
-                address=_OF_CLIENTS[number + 1],
-                gateway=gateway,
-                folder=self.folder,
-                method=method,
-                identity=identity,
-            )
+            connection(f"c{number}", self.folder, local, gateway=gateway, address=str(_OF_CLIENTS[number + 1]))
             for number in range(count)
         )
-        self.charon.load(f"connections {{\n{every}}}\n{_SECRET if method == 'eap-mschapv2' else ''}")
+        secrets = eap_secret(NAME, PASSWORD) if method == "eap-mschapv2" else ""
+        self.charon.load(f"connections {{\n{every}}}\n{secrets}")
         self.charon.load_authority(self.root.pem)
         self.charon.load_key(self.user.key)
 
@@ -137,7 +103,7 @@ class Loader:
 
     def log_out(self) -> None:
         """Ends all of them."""
-        with _vici(self.charon) as session:
+        with self.charon.session(None) as session:
             for name in {name for name, _ in self.charon.sas()}:
                 list(session.terminate({"ike": name, "timeout": "30000"}))
 
@@ -147,15 +113,8 @@ class Loader:
         return time.perf_counter() - begun
 
     def _login(self, number: int) -> None:
-        with _vici(self.charon) as session:
+        with self.charon.session(None) as session:
             list(session.initiate({"child": f"c{number}", "timeout": "120000"}))
-
-
-@contextmanager
-def _vici(charon: Charon) -> Iterator[vici.Session]:
-    with socket.socket(socket.AF_UNIX) as sock:
-        sock.connect(str(charon.vici))
-        yield vici.Session(sock)
 
 
 @contextmanager
@@ -204,7 +163,7 @@ def use_passwords(charon: Charon) -> None:
     conf.write_text(_connections(charon.node.directory, "pubkey", "eap-mschapv2"))
     # swanctl would unload the gateway's key with the secrets, as it came over VICI.
     charon.swanctl("--load-conns", "--file", str(conf))
-    with _vici(charon) as session:
+    with charon.session() as session:
         session.load_shared({"id": "somebody", "type": "EAP", "data": PASSWORD, "owners": [NAME]})
 
 

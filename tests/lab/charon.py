@@ -4,6 +4,8 @@ import os
 import signal
 import socket
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -78,29 +80,31 @@ class Charon:
         path.write_text(text)
         self.swanctl("--load-all", "--clear", "--file", str(path))
 
+    @contextmanager
+    def session(self, seconds: float | None = 20) -> Iterator[vici.Session]:
+        """Speaks VICI with it; an answer may take `seconds`, or for ever."""
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.settimeout(seconds)
+            sock.connect(str(self.vici))
+            yield vici.Session(sock)
+
     def load_key(self, pem: str) -> None:
         """Loads a private key over VICI: swanctl takes keys from its own folder alone."""
-        with socket.socket(socket.AF_UNIX) as sock:
-            sock.settimeout(20)
-            sock.connect(str(self.vici))
-            vici.Session(sock).load_key({"type": "any", "data": pem})
+        with self.session() as session:
+            session.load_key({"type": "any", "data": pem})
 
     def load_authority(self, pem: str) -> None:
         """Has it believe an authority, by which it finds the certificate that TLS asks it for, too."""
-        with socket.socket(socket.AF_UNIX) as sock:
-            sock.settimeout(20)
-            sock.connect(str(self.vici))
-            vici.Session(sock).load_cert({"type": "X509", "flag": "CA", "data": pem})
+        with self.session() as session:
+            session.load_cert({"type": "X509", "flag": "CA", "data": pem})
 
     def kill(self) -> None:
         self.node.end("charon", signal.SIGKILL)
 
     def sas(self) -> list[tuple[str, Any]]:
         """Returns each IKE SA as VICI lists it, with the name of its connection."""
-        with socket.socket(socket.AF_UNIX) as sock:
-            sock.settimeout(20)
-            sock.connect(str(self.vici))
-            return [(name, sa) for message in vici.Session(sock).list_sas() for name, sa in message.items()]
+        with self.session() as session:
+            return [(name, sa) for message in session.list_sas() for name, sa in message.items()]
 
     def established(self) -> list[str]:
         """Returns the connection of each IKE SA that has an installed child SA, sorted."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+from hubgw.agent.journal import KEPT
 from hubgw.cli import __main__ as command_line
 from hubgw.cli import views
 from hubgw.cli.client import Client
@@ -158,6 +159,17 @@ class Hub:
             return bool(states) and all(states[name] == "Connected" for name in names or states)
 
         wait_for(f"Connected: {' '.join(names) or 'all tunnels'}", connected, seconds)
+
+    def events(self, kind: str, about: str = "", *, since: float = 0.0) -> list[str]:
+        """Returns the texts of the events of a kind, the oldest first, that have `about`; a blank ends a text too."""
+        events = Client(str(self.socket)).get("/hubgw/events", limit=str(KEPT))["events"]
+        texts = [one["text"] for one in events if one["event"] == kind and one["time"] >= since]
+        return [text for text in texts if about in f"{text} "]
+
+    def wait_event(self, kind: str, about: str = "", *, since: float = 0.0, seconds: float = 30) -> str:
+        """Waits until there is one, and returns the newest."""
+        found = wait_for(f"{kind}: {about}", lambda: self.events(kind, about, since=since), seconds)
+        return found[-1]
 
     def sas(self, address: str) -> list[str]:
         """Returns what the kernel has of each IPsec SA to or from an address."""

@@ -1,9 +1,6 @@
 """An object of ours that an operator deletes is back within 2 s, and told; what nobody changed is not written again."""
 
-import socket
-
 import pytest
-import vici
 
 from tests.lab.topology import Lab
 from tests.lab.vici_proxy import between
@@ -47,9 +44,8 @@ def test_what_an_operator_deletes_is_back(lab: Lab, kind: str) -> None:
 def test_a_connection_that_is_unloaded_from_charon_is_back(lab: Lab) -> None:
     name = lab.hub.tunnel("branch1", 0)["name"]
     events = len(_repairs(lab))
-    with socket.socket(socket.AF_UNIX) as sock:
-        sock.connect(str(lab.hub.charon.vici))
-        vici.Session(sock).unload_conn({"name": name})
+    with lab.hub.charon.session() as session:
+        session.unload_conn({"name": name})
     wait_for("the connection is back", lambda: name in lab.hub.charon.swanctl("--list-conns").stdout, REPAIRED)
     wait_for("and told", lambda: len(_repairs(lab)) > events, 10)
 

@@ -10,7 +10,7 @@ from cryptography.x509 import load_pem_x509_certificate
 from tests.certificates import Pair
 from tests.lab.reach import pings
 from tests.lab.topology import Lab
-from tests.lab.users import Client, gateway_of_users, root_of_users, server, user
+from tests.lab.users import Client, eap_secret, gateway_of_users, root_of_users, server, user
 from tests.lab.waiting import wait_for
 
 FIRST, SECOND, OTHER = "example-password-1", "example-password-2", "example-password-of-bob"
@@ -19,14 +19,6 @@ _USER = """
 type: vpnUsers
 name: {name}
 properties: {{vpnServerConfiguration: users{password}}}
-"""
-_SECRETS = """
-secrets {{
-  eap-one {{
-    id = "{name}"
-    secret = "{password}"
-  }}
-}}
 """
 
 
@@ -68,7 +60,7 @@ def passwords(lab: Lab, root: Pair, **users: str) -> Iterator[str]:
 
 
 def by_password(one: Client, authority: str, pair: Pair, name: str, password: str, *, instance: int = 0) -> bool:
-    secrets = _SECRETS.format(name=name, password=password)
+    secrets = eap_secret(name, password)
     return login(one, authority, pair, method="mschapv2", name=name, secrets=secrets, instance=instance)
 
 

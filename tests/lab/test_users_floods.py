@@ -1,7 +1,6 @@
 """Who floods the gateway of users, and who guesses: an honest user still gets in, and nobody loses a packet."""
 
 import random
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -62,9 +61,7 @@ def test_a_thousand_foreign_certificates_change_nothing_for_others(lab: Lab, roo
     authority = lab.hub.run("user", "ca").stdout
     assert not guesser.login(authority, user(root_of_users(), "honest"))
     with traffic(lab.vnets["vnet1"], "10.50.0.4", honest.node, honest.virtual, rate=20) as outcome:
-        with socket.socket(socket.AF_UNIX) as sock:
-            sock.connect(str(guesser.charon.vici))
-            session = vici.Session(sock)
+        with guesser.charon.session() as session:
             for _ in range(_GUESSES):
                 with pytest.raises(vici.exception.CommandException):
                     list(session.initiate({"child": "hub", "timeout": "10000"}))

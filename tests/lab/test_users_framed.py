@@ -5,14 +5,13 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from hubgw.cli.client import Client as Agent
 from tests.certificates import Pair
 from tests.lab.probes import traffic
 from tests.lab.radius import Radius
 from tests.lab.reach import pings
 from tests.lab.test_users_eap import by_password
 from tests.lab.topology import Lab
-from tests.lab.users import POOL, Client, client, gateway_of_users, root_of_users, server, user
+from tests.lab.users import POOL, Client, gateway_of_users, root_of_users, server, user
 from tests.lab.waiting import wait_for
 
 SECRET, PASSWORD = "example-secret-one", "example-password"
@@ -31,21 +30,6 @@ properties: {resource: p2sVpnGateways/p1, framedAddressPrefixes: [10.99.8.0/24]}
 _SERVERS = f"[{{radiusServerAddress: 198.51.100.1, radiusServerSecret: {SECRET}}}]"
 
 Login = Callable[..., bool]
-
-
-@pytest.fixture(scope="module")
-def clients(running_lab: Lab) -> Iterator[list[Client]]:
-    made = [client(running_lab, number) for number in (59, 60)]
-    yield made
-    for one in made:
-        one.node.destroy()
-
-
-@pytest.fixture(autouse=True)
-def logged_out(running_lab: Lab, clients: list[Client]) -> Iterator[None]:
-    yield
-    for one in clients:
-        one.logout(force=True)
 
 
 @pytest.fixture(scope="module")
@@ -73,12 +57,7 @@ def login(running_lab: Lab, root: Pair) -> Iterator[Login]:
 
 
 def _why(lab: Lab, event: str, name: str, since: float) -> str:
-    def told() -> list[str]:
-        events = Agent(str(lab.hub.socket)).get("/hubgw/events", limit="1000")["events"]
-        of_event = (one for one in events if one["event"] == event and one["time"] >= since)
-        return [one["text"] for one in of_event if one["text"].startswith(f"user={name} ")]
-
-    return str(wait_for(f"{event} of {name}", told)[-1]).partition("reason=")[2]
+    return lab.hub.wait_event(event, f"user={name} ", since=since).partition("reason=")[2]
 
 
 def _carries(lab: Lab, one: Client, address: str = A) -> None:

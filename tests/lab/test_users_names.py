@@ -3,11 +3,10 @@
 import re
 import time
 
-from hubgw.cli.client import Client as Agent
 from tests.certificates import make
 from tests.lab.test_users_eap import passwords
 from tests.lab.topology import Lab
-from tests.lab.users import Client, gateway_of_users, root_of_users, server, user
+from tests.lab.users import Client, eap_secret, gateway_of_users, root_of_users, server, user
 from tests.lab.waiting import wait_for
 
 NAMES = {
@@ -20,12 +19,6 @@ NAMES = {
     "Unicode": "\u0430lice\u202e",
 }
 _LONGEST = 64  # characters of a common name (X.520)
-_SECRET = 'secrets {{\n  eap-one {{\n    id = "{name}"\n    secret = "example-guess"\n  }}\n}}\n'
-
-
-def _told(lab: Lab, event: str, since: float) -> list[str]:
-    events = Agent(str(lab.hub.socket)).get("/hubgw/events", limit="1000")["events"]
-    return [one["text"] for one in events if one["event"] == event and one["time"] >= since]
 
 
 def _one_line_each(lab: Lab) -> None:
@@ -45,15 +38,15 @@ def test_a_name_that_somebody_makes_up(lab: Lab, clients: list[Client]) -> None:
             one, octets = clients[number % len(clients)], f"fqdn:#{name.encode().hex()}"
             conf = one.conf(authority, spare, identity=f'"{octets}"')
             conf = conf.replace("auth = pubkey", f'auth = eap-mschapv2\n      eap_id = "{octets}"', 1)
-            one.charon.load(conf + _SECRET.format(name=octets))
+            one.charon.load(conf + eap_secret(octets, "example-guess"))
             done = one.charon.swanctl("--initiate", "--child", "hub", "--timeout", "20", check=False)
             assert done.returncode, name
             one.logout(force=True)
-        wait_for("each is refused", lambda: len(_told(lab, "user.refused", since)) == len(NAMES))
-        told = _told(lab, "user.refused", since)
+        wait_for("each is refused", lambda: len(lab.hub.events("user.refused", since=since)) == len(NAMES))
+        told = lab.hub.events("user.refused", since=since)
         # What has a NUL, or is longer than MSCHAPv2's 256, the client does not even say.
         assert sum("reason='there is no such user'" in text for text in told) >= len(NAMES) - 2, told
-        assert _told(lab, "user.login", since) == [] and lab.hub.show("sessions") == []
+        assert lab.hub.events("user.login", since=since) == [] and lab.hub.show("sessions") == []
         _one_line_each(lab)
 
 
@@ -69,4 +62,4 @@ def test_a_name_that_the_operators_authority_vouches_for(lab: Lab, clients: list
             _one_line_each(lab)
             one.logout()
             wait_for("it has ended", lambda: lab.hub.show("sessions") == [])
-        assert len(_told(lab, "user.login", since)) == len(NAMES)
+        assert len(lab.hub.events("user.login", since=since)) == len(NAMES)

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from hubgw.cli.client import Client as Agent
 from tests.certificates import Pair, make
 from tests.lab.probes import traffic
 from tests.lab.reach import pings
@@ -59,19 +58,13 @@ _began: list[float] = []
 
 
 def _told(lab: Lab, event: str, who: str) -> list[str]:
-    events = Agent(str(lab.hub.socket)).get("/hubgw/events", limit="1000")["events"]
-    since = [one for one in events if one["time"] >= _began[0]]
-    return [one["text"] for one in since if one["event"] == event and f"={who} " in f"{one['text']} "]
+    return lab.hub.events(event, f"={who} ", since=_began[0])
 
 
-def _waited(lab: Lab, event: str, who: str, count: int = 1, seconds: float = 15) -> str:
-    def enough() -> list[str]:
-        told = _told(lab, event, who)
-        return told if len(told) >= count else []
-
-    found = wait_for(f"{event} of {who}", enough, seconds)
-    assert len(found) == count, found
-    return found[-1]
+def _waited(lab: Lab, event: str, who: str, seconds: float = 15) -> str:
+    found = lab.hub.wait_event(event, f"={who} ", since=_began[0], seconds=seconds)
+    assert _told(lab, event, who) == [found]
+    return found
 
 
 def _octets(lab: Lab, source: str, target: str) -> int:

@@ -6,7 +6,6 @@ import time
 import pytest
 
 from hubgw.agent.thumbprints import BEGUN
-from hubgw.cli.client import Client as Agent
 from hubgw.pki.reading import read_certificates
 from tests.certificates import Pair, make
 from tests.lab.reach import pings
@@ -38,17 +37,12 @@ def _ike(lab: Lab, one: Client) -> list[str]:
     return [name for name, sa in lab.hub.charon.sas() if sa["remote-host"].decode() == one.address]
 
 
-def _events(lab: Lab, kind: str) -> list[str]:
-    events = Agent(str(lab.hub.socket)).get("/hubgw/events", limit="1000")["events"]
-    return [one["text"] for one in events if one["event"] == kind]
-
-
 def _refused(lab: Lab, one: Client, authority: str, pair: Pair, *, instance: int = 0, identity: str = "") -> None:
     """Has a client try, and waits for the event that says why not, and for the end of what there was."""
-    before = len(_events(lab, "user.refused"))
+    since = time.time()
     assert not one.login(authority, pair, instance=instance, identity=identity)
-    told = wait_for("the refusal is told", lambda: _events(lab, "user.refused")[before:], 30)
-    assert f"client={one.address}" in told[0] and "the certificate is revoked (vpnClientRevoked" in told[0], told
+    told = lab.hub.wait_event("user.refused", since=since)
+    assert f"client={one.address}" in told and "the certificate is revoked (vpnClientRevoked" in told, told
     wait_for("nothing stands", lambda: not _ike(lab, one))
     one.logout(force=True)
 
@@ -63,12 +57,11 @@ def test_whose_thumbprint_is_added_is_off_and_refused_until_it_is_taken_away(
         # charon tells neither of the two letters that are not ASCII.
         bob = make("O=Example, CN=B\u00f6b", by=root, now=time.time())
         assert one.login(authority, alice) and other.login(authority, bob, instance=1)
-        spis = _spis(lab, other)
+        spis, since = _spis(lab, other), time.time()
         _revoke(lab, root, alice)
         wait_for("who has it is off", lambda: hub.sas(one.address) == [], WITHIN)
-        whose = f"client={one.address}"
-        out = wait_for("a logout", lambda: [told for told in _events(lab, "user.logout") if whose in told])
-        assert "user=alice" in out[-1] and "the certificate is revoked" in out[-1]
+        out = hub.wait_event("user.logout", f"client={one.address} ", since=since)
+        assert "user=alice" in out and "the certificate is revoked" in out
         one.logout(force=True)
         for instance, identity in ((0, ""), (1, "alice@example.com")):
             _refused(lab, one, authority, alice, instance=instance, identity=identity)
@@ -105,12 +98,11 @@ def test_by_eap_who_was_never_seen_is_in_for_a_moment_alone(lab: Lab, root: Pair
         spis = _spis(lab, other)
         by_tls(one, authority, root.pem, eve, "eve@example.com")
         wait_for("who has it is off", lambda: hub.sas(one.address) == [], WITHIN)
-        wait_for("a logout", lambda: [told for told in _events(lab, "user.logout") if "user=eve" in told])
+        hub.wait_event("user.logout", "user=eve ")
         one.logout(force=True)
-        wait_for("charon knows it", lambda: [one for one in _events(lab, "certificate.barred") if "CN=eve" in one])
+        hub.wait_event("certificate.barred", "CN=eve")
         assert not by_tls(one, authority, root.pem, eve, "eve@example.com")
-        told = wait_for("a refusal", lambda: [one for one in _events(lab, "user.refused") if "user=eve" in one])
-        assert "the certificate is revoked" in told[-1]
+        assert "the certificate is revoked" in hub.wait_event("user.refused", "user=eve ")
         one.logout(force=True)
         _refused(lab, one, authority, eve)
         assert by_tls(one, authority, root.pem, user(root, "frank"), "frank@example.com")

@@ -3,7 +3,7 @@
 import json
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,18 +46,14 @@ properties:
   vpnServerConfiguration: users
   p2SConnectionConfigurations: [{{name: all, properties: {{vpnClientAddressPool: {{addressPrefixes: [{pool}]}}}}}}]
 """
-_CONF = """connections {{
-  hub {{
+_CONNECTION = """  {name} {{
     version = 2
+    local_addrs = {address}
     remote_addrs = {gateway}
     vips = 0.0.0.0
-    proposals = aes256gcm16-prfsha384-ecp384
+    proposals = {proposals}
     local {{
-      auth = pubkey
-      {identity}
-      cert {{
-        file = {folder}/user.pem
-      }}
+      {local}
     }}
     remote {{
       auth = pubkey
@@ -67,11 +63,17 @@ _CONF = """connections {{
       }}
     }}
     children {{
-      hub {{
+      {name} {{
         remote_ts = {reach}
         esp_proposals = aes256gcm16-ecp384
       }}
     }}
+  }}
+"""
+_SECRET = """secrets {{
+  eap-one {{
+    id = "{name}"
+    secret = "{password}"
   }}
 }}
 """
@@ -98,9 +100,9 @@ class Client:
         (self.folder / "user.pem").write_text(user.pem)
         (self.folder / "user.key").write_text(user.key)
         (self.folder / "hub.pem").write_text(authority)
-        return _CONF.format(
-            gateway=WAN1[instance], folder=self.folder, identity=f"id = {identity}" if identity else "", reach=reach
-        )
+        local = ("auth = pubkey", *([f"id = {identity}"] if identity else []), own_certificate(self.folder))
+        text = connection("hub", self.folder, local, gateway=WAN1[instance], reach=reach)
+        return f"connections {{\n{text}}}\n"
 
     def login(self, authority: str, user: Pair, *, instance: int = 0, identity: str = "", seconds: int = 20) -> bool:
         """Tells whether the gateway takes this user."""
@@ -120,6 +122,38 @@ class Client:
             lambda: re.findall(r"inet (10\.99\.\d+\.\d+)/32", self.node.ip("-4 -o addr show scope global")),
         )
         return str(found[0])
+
+
+def connection(
+    name: str,
+    folder: Path,
+    local: Iterable[str],
+    *,
+    gateway: str = WAN1[0],
+    address: str = "%any",
+    proposals: str = "aes256gcm16-prfsha384-ecp384",
+    reach: str = "10.50.0.0/24",
+) -> str:
+    """Returns a client's connection of swanctl.conf: `local` is how it proves itself, and `folder` has hub.pem."""
+    return _CONNECTION.format(
+        name=name,
+        folder=folder,
+        local="\n      ".join(local),
+        gateway=gateway,
+        address=address,
+        proposals=proposals,
+        reach=reach,
+    )
+
+
+def own_certificate(folder: Path) -> str:
+    """Returns what names the folder's user.pem in `local`."""
+    return f"cert {{\n        file = {folder}/user.pem\n      }}"
+
+
+def eap_secret(name: str, password: str) -> str:
+    """Returns the secrets of swanctl.conf: a user's password."""
+    return _SECRET.format(name=name, password=password)
 
 
 def uplink(lab: Lab, number: int) -> tuple[Node, str]:
