@@ -139,7 +139,7 @@ def words(fault: Fault, server: IkeServer | None) -> str:
         case Why.NO_ADDRESS_ASKED:
             return f"the client asks for no address; {_PROFILE}"
         case Why.EAP_FAILED if "silent" in about:
-            return "no RADIUS server answers; is it up, and does it know the hub?"
+            return "no RADIUS server answers; is it up, does it know the hub, and has it the same radiusServerSecret?"
         case Why.EAP_FAILED if "unknown" in about:
             return "there is no such user"
         case Why.EAP_FAILED:

@@ -1,6 +1,5 @@
 """A crowd of one user's clients: one charon that logs in from many addresses at once, over and over."""
 
-import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -8,48 +7,23 @@ from dataclasses import dataclass
 
 import vici
 
-from tests.lab.topology import WAN1, Lab
-from tests.lab.users import Client, client
+from tests.lab.topology import Lab
+from tests.lab.users import Client, client, connection, eap_secret
 
-AT_ONCE = 60
+MOST = 100
+"""Logins at once."""
+
 _ADDRESSES = tuple(f"203.0.113.{64 + number}" for number in range(20))
 
-# To charon its connections are one and the same, and one IKE SA would do; a blocked initiate holds a thread.
+# To charon its connections are one and the same, and one IKE SA would do; a blocked initiate holds a thread. Whoever is
+# held back at first has to be there still when the last one is.
 _SETTINGS = """install_routes = no
   install_virtual_ip = no
   reuse_ikesa = no
-  threads = 100
-  retransmit_tries = 6
+  threads = 150
+  retransmit_tries = 12
   retransmit_timeout = 2.0
   retransmit_base = 1.0"""
-_CONNECTION = """  c{number} {{
-    version = 2
-    local_addrs = {address}
-    remote_addrs = {gateway}
-    vips = 0.0.0.0
-    proposals = aes256gcm16-prfsha256-x25519
-    local {{
-      auth = eap-mschapv2
-      id = {name}
-      eap_id = {name}
-    }}
-    remote {{
-      auth = pubkey
-      id = {gateway}
-      cacert {{
-        file = {folder}/hub.pem
-      }}
-    }}
-    children {{
-      c{number} {{
-        remote_ts = 10.50.0.0/24
-        esp_proposals = aes256gcm16-ecp384
-      }}
-    }}
-  }}
-"""
-_SECRET = 'secrets {{\n  eap-one {{\n    id = "{name}"\n    secret = "{password}"\n  }}\n}}\n'
-
 
 _HELD = """table inet held {{
   chain output {{
@@ -71,16 +45,16 @@ class Crowd:
         folder = self.client.folder
         (folder / "hub.pem").write_text(authority)
         every = "".join(
-            _CONNECTION.format(
-                number=number,
+            connection(
+                f"c{number}",
+                folder,
+                ("auth = eap-mschapv2", f"id = {name}", f"eap_id = {name}"),
                 address=_ADDRESSES[number % len(_ADDRESSES)],
-                gateway=WAN1[0],
-                folder=folder,
-                name=name,
+                proposals="aes256gcm16-prfsha256-x25519",
             )
-            for number in range(AT_ONCE)
+            for number in range(MOST)
         )
-        self.client.charon.load(f"connections {{\n{every}}}\n{_SECRET.format(name=name, password=password)}")
+        self.client.charon.load(f"connections {{\n{every}}}\n{eap_secret(name, password)}")
 
     @contextmanager
     def held(self, message: int) -> Iterator[None]:
@@ -92,19 +66,18 @@ class Crowd:
         finally:
             self.client.node.run("nft", "delete", "table", "inet", "held")
 
-    def log_in(self, count: int) -> int:
-        """Logs in so many times, `AT_ONCE` of them at a time; returns how many got in."""
-        with ThreadPoolExecutor(AT_ONCE) as workers:
-            return sum(workers.map(self._log_in, [range(number, count, AT_ONCE) for number in range(AT_ONCE)]))
+    def log_in(self, count: int, at_once: int) -> int:
+        """Logs in so many times, `at_once` of them at a time; returns how many got in."""
+        times = [len(range(number, count, at_once)) for number in range(at_once)]
+        with ThreadPoolExecutor(at_once) as workers:
+            return sum(workers.map(self._log_in, range(at_once), times))
 
-    def _log_in(self, turns: range) -> int:
+    def _log_in(self, number: int, times: int) -> int:
         done = 0
-        with socket.socket(socket.AF_UNIX) as sock:
-            sock.connect(str(self.client.charon.vici))
-            session = vici.Session(sock)
-            for number in turns:
+        with self.client.charon.session(None) as session:
+            for _ in range(times):
                 try:
-                    list(session.initiate({"child": f"c{number % AT_ONCE}", "timeout": "120000", "loglevel": "-1"}))
+                    list(session.initiate({"child": f"c{number}", "timeout": "120000", "loglevel": "-1"}))
                     done += 1
                 except vici.exception.CommandException:
                     continue

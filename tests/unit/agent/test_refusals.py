@@ -55,7 +55,11 @@ CASES: list[tuple[Why, Mapping[str, str], str]] = [
     ),
     (Why.NO_ADDRESS_ASKED, {}, f"the client asks for no address; {PROFILE}"),
     (Why.EAP_FAILED, {"unknown": "mallory"}, "there is no such user"),
-    (Why.EAP_FAILED, {"silent": "timed out"}, "no RADIUS server answers; is it up, and does it know the hub?"),
+    (
+        Why.EAP_FAILED,
+        {"silent": "timed out"},
+        "no RADIUS server answers; is it up, does it know the hub, and has it the same radiusServerSecret?",
+    ),
     (Why.EAP_FAILED, {}, "wrong password, or no such user"),
     (Why.EAP_METHOD, {}, f"the client takes another EAP method alone; {PROFILE}"),
     (
