@@ -146,6 +146,7 @@ class Agent:
         self._pause = 0.0
         self._retry = Backoff(FIRST_RETRY, LONGEST_RETRY)
         self._listening = Backoff(FIRST_LISTEN, LONGEST_RETRY)
+        self._reading = Backoff(FIRST_RETRY, LONGEST_RETRY)
         self._unread = ""  # why charon's log could not be read last
         self._expiry = Expiry(self._reconciler, certificates, self._journal)
         self._faults: dict[str, str] = {}  # the last of each step
@@ -258,10 +259,12 @@ class Agent:
         try:
             await self._diagnosis.follow()
         except DriverError as error:
-            if str(error) != self._unread or time.monotonic() - began > READ_FOR:
+            if time.monotonic() - began > READ_FOR:
+                self._reading.reset("log")
+            if not self._reading.failures("log") or str(error) != self._unread:
                 self._journal.record("log.lost", level=logging.WARNING, reason=error)
             self._unread = str(error)
-        await asyncio.sleep(FIRST_RETRY)
+        await asyncio.sleep(self._reading.failed("log", 0.0))
 
     async def _follow(self) -> None:
         await self._moved.wait()

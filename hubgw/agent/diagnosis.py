@@ -90,7 +90,7 @@ class Diagnosis:
         now = self._clock()
         self._missed += count
         if now >= self._missed_told + STRANGERS_EVERY:
-            self._journal.record("ike.missed", level=logging.WARNING, failures=self._missed)
+            self._journal.record("ike.missed", level=logging.WARNING, count=self._missed)
             self._missed, self._missed_told = 0, now
 
     def take(self, fault: Fault) -> None:

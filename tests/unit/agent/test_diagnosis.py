@@ -84,10 +84,10 @@ def test_what_was_missed_is_counted_and_told_now_and_then(tmp_path: Path) -> Non
         told = diagnosis(rig)
         for _ in range(3):
             told.miss(100)
-        assert rig.events("ike.missed") == ["failures=100"]
+        assert rig.events("ike.missed") == ["count=100"]
         rig.clock.now += STRANGERS_EVERY
         told.miss(1)
-        assert rig.events("ike.missed") == ["failures=100", "failures=201"]
+        assert rig.events("ike.missed") == ["count=100", "count=201"]
 
     run(case())
 
