@@ -178,7 +178,7 @@ class Hub:
 
     def ciphers(self, address: str) -> set[str]:
         """Returns the kernel's names of the ciphers of those."""
-        return {found for state in self.sas(address) for found in re.findall(r"(?:enc|aead) (\S+)", state)}
+        return {found for state in self.sas(address) for found in re.findall(r"\b(?:enc|aead) (\S+)", state)}
 
     def bgp(self, what: str, of: str = "") -> list[dict[str, Any]]:
         """Returns what `hubgw show bgp WHAT OF --json` prints, without a process.
