@@ -5,15 +5,14 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Final, Literal
 
 from tests.certificates import Pair, make
 from tests.lab.charon import Charon
-from tests.lab.node import Node, connect
 from tests.lab.topology import Lab
-from tests.lab.users import connection, eap_secret, own_certificate
+from tests.lab.users import connection, eap_secret, own_certificate, uplink
 
 Method = Literal["pubkey", "eap-tls", "eap-mschapv2"]
 
@@ -22,7 +21,7 @@ AT_ONCE: Final = 50
 NAME: Final = "somebody@example.com"
 PASSWORD: Final = "example-password-of-somebody"  # noqa: S105 - of nobody
 HAND: Final = "192.0.2.238"
-_LOADER: Final = "192.0.2.242"
+_HAND, _LOADER = 60, 61  # numbers of their uplinks
 _OF_CLIENTS: Final = IPv4Network("10.98.0.0/24")
 """Each client has an address of its own, as of one address charon refuses many that are half open."""
 
@@ -120,9 +119,9 @@ class Loader:
 @contextmanager
 def loader(lab: Lab, root: Pair, user: Pair) -> Iterator[Loader]:
     """Runs it in a node of its own."""
-    node = _node(lab, "loader", _LOADER)
-    lab.isp.ip(f"route add {_OF_CLIENTS} via {_LOADER}")
-    every = "".join(f"addr add {address}/32 dev eth0\n" for address in _OF_CLIENTS.hosts())
+    node, address = uplink(lab, _LOADER)
+    lab.isp.ip(f"route add {_OF_CLIENTS} via {address}")
+    every = "".join(f"addr add {one}/32 dev eth0\n" for one in _OF_CLIENTS.hosts())
     node.run("ip", "-batch", "-", stdin=every)
     charon = Charon(node, settings=_LOADER_SETTINGS)
     charon.start()
@@ -135,7 +134,7 @@ def loader(lab: Lab, root: Pair, user: Pair) -> Iterator[Loader]:
 @contextmanager
 def by_hand(lab: Lab, root: Pair) -> Iterator[tuple[Charon, str]]:
     """Runs a charon with the appliance's settings; yields it, and the authority that its certificate is by."""
-    node = _node(lab, "byhand", HAND)
+    node, _ = uplink(lab, _HAND)
     charon = Charon(node, appliance=True)
     charon.start()
     node.run("nft", "delete", "table", "inet", "hubgw")  # the gate that keeps IKE closed until an agent opens it
@@ -178,14 +177,3 @@ def _connections(folder: Path, *methods: Method) -> str:
         _WAY.format(address=HAND, folder=folder, method=method, identity=identities[method]) for method in methods
     )
     return f"connections {{\n{every}}}\npools {{\n  users {{\n    addrs = {POOL}\n  }}\n}}\n"
-
-
-def _node(lab: Lab, name: str, address: str) -> Node:
-    node = Node(name, lab.isp.directory.parent / name)
-    node.create()
-    connect(lab.isp, f"u{name}", node, "eth0")
-    router = str(IPv4Address(address) - 1)
-    lab.isp.ip(f"addr add {router}/30 dev u{name}")
-    node.ip(f"addr add {address}/30 dev eth0")
-    node.ip(f"route add default via {router}")
-    return node

@@ -142,7 +142,7 @@ def _revocation(lab: Lab, one: Loader) -> float:
         revoked.at_once(1)
         (session,) = wait_for("the session is shown", lambda: lab.hub.show("sessions"))
         vnet1, (address,) = lab.vnets["vnet1"], session["addresses"]
-        with capture(lab.isp, "uloader", "ip proto 50", to_the_last=True) as seen:
+        with capture(lab.isp, f"u{one.charon.node.name}", "ip proto 50", to_the_last=True) as seen:
             vnet1.start("ping", ["ping", "-q", "-i", "0.02", "-W", "1", "-I", "10.50.0.4", address])
             begun = time.time()
             lab.hub.run("user", "revoke", NAME, "--yes")

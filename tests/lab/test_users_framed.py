@@ -11,7 +11,7 @@ from tests.lab.radius import Radius
 from tests.lab.reach import pings
 from tests.lab.test_users_eap import by_password
 from tests.lab.topology import Lab
-from tests.lab.users import POOL, Client, gateway_of_users, root_of_users, server, user
+from tests.lab.users import POOL, Client, asks_radius, gateway_of_users, root_of_users, user
 from tests.lab.waiting import wait_for
 
 SECRET, PASSWORD = "example-secret-one", "example-password"
@@ -27,7 +27,7 @@ type: settings
 name: p1
 properties: {resource: p2sVpnGateways/p1, framedAddressPrefixes: [10.99.8.0/24]}
 """
-_SERVERS = f"[{{radiusServerAddress: 198.51.100.1, radiusServerSecret: {SECRET}}}]"
+_SERVER = "198.51.100.1"
 
 Login = Callable[..., bool]
 
@@ -41,10 +41,9 @@ def root() -> Pair:
 def login(running_lab: Lab, root: Pair) -> Iterator[Login]:
     """Has the hub ask a server that gives addresses; yields what tells whether a client is taken."""
     lab, spare = running_lab, user(root, "spare")
-    radius = Radius(lab.isp, "198.51.100.1", dict.fromkeys((*FRAMED, "bob"), (PASSWORD, "")), FRAMED)
+    radius = Radius(lab.isp, _SERVER, dict.fromkeys((*FRAMED, "bob"), (PASSWORD, "")), FRAMED)
     radius.start(SECRET)
-    configuration = server(root).replace("[Certificate]", f"[Certificate, Radius]\n  radiusServers: {_SERVERS}")
-    with gateway_of_users(lab, configuration):
+    with gateway_of_users(lab, asks_radius(root, _SERVER, SECRET)):
         lab.hub.apply_text(SETTINGS)
         authority = lab.hub.run("user", "ca").stdout
 

@@ -3,9 +3,10 @@ is silent, or has another secret. Who is honest still gets in, and nobody else l
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from threading import Event
 
 import pytest
@@ -18,7 +19,7 @@ from tests.lab.probes import traffic
 from tests.lab.radius import Radius
 from tests.lab.test_users_eap import by_password, passwords
 from tests.lab.topology import Lab
-from tests.lab.users import Client, gateway_of_users, root_of_users, server, user
+from tests.lab.users import Client, asks_radius, gateway_of_users, root_of_users, user
 from tests.lab.waiting import wait_for
 
 AT_ONCE = 60
@@ -57,19 +58,8 @@ def test_bad_passwords_at_once(lab: Lab, root: Pair, clients: list[Client], gues
     with passwords(lab, root, alice=ALICE, bob=BOB) as authority:
         assert by_password(one, authority, spare, "alice", ALICE)
         guessers.load(authority, "alice", GUESS)
-        since = time.time()
-        with nobody_else_notices(lab, one), ThreadPoolExecutor(1) as beside:
-            with guessers.held(message=3):
-                flood = beside.submit(guessers.log_in, AT_ONCE, AT_ONCE)
-                _gathered(lab, "EAP/REQ/MSCHAPV2 ]", AT_ONCE)
-            with nothing_waits(lab.hub.charon, AT_ONCE):
-                begun = time.monotonic()
-                assert by_password(newcomer, authority, spare, "bob", BOB)
-                took = time.monotonic() - begun
-            assert flood.result() == 0
-        print(f"the honest one was in after {took:.1f} s")
-        assert took < HONEST
-        _all_refused(lab, since, AT_ONCE, "wrong password, or no such user")
+        held = Held(3, "EAP/REQ/MSCHAPV2 ]", AT_ONCE, "wrong password, or no such user")
+        the_honest_one_gets_in(lab, one, guessers, held, lambda: by_password(newcomer, authority, spare, "bob", BOB))
         _tells_none_of(lab, ALICE, BOB, GUESS)
 
 
@@ -97,7 +87,7 @@ def test_a_thousand_bad_passwords(lab: Lab, root: Pair, clients: list[Client], g
 def test_a_silent_radius_server(lab: Lab, root: Pair, clients: list[Client], guessers: Crowd, count: int) -> None:
     lab.isp.ip(f"route add blackhole {_SILENT}")
     try:
-        with gateway_of_users(lab, asks(root, _SILENT, SECRET)):
+        with gateway_of_users(lab, asks_radius(root, _SILENT, SECRET)):
             nobody_of_radius_gets_in(lab, root, clients, guessers, count)
     finally:
         lab.isp.ip(f"route del blackhole {_SILENT}")
@@ -108,10 +98,10 @@ def test_a_wrong_radius_secret(lab: Lab, root: Pair, clients: list[Client], gues
     radius = Radius(lab.isp, _THERE, {"carol": (CAROL, "")})
     radius.start(OTHER)
     try:
-        with gateway_of_users(lab, asks(root, _THERE, SECRET)):
+        with gateway_of_users(lab, asks_radius(root, _THERE, SECRET)):
             nobody_of_radius_gets_in(lab, root, clients, guessers, AT_ONCE)
             newcomer.logout()
-            lab.hub.apply_text(asks(root, _THERE, OTHER))
+            lab.hub.apply_text(asks_radius(root, _THERE, OTHER))
             authority = lab.hub.run("user", "ca").stdout
             assert by_password(newcomer, authority, spare, "carol", CAROL), "it was the secret alone"
             _tells_none_of(lab, SECRET, OTHER, CAROL)
@@ -119,30 +109,42 @@ def test_a_wrong_radius_secret(lab: Lab, root: Pair, clients: list[Client], gues
         radius.end()
 
 
-def asks(root: Pair, address: str, secret: str) -> str:
-    """Returns the vpnServerConfiguration that takes certificates by an authority, and asks a RADIUS server."""
-    servers = f"[{{radiusServerAddress: {address}, radiusServerScore: 1, radiusServerSecret: {secret}}}]"
-    return server(root).replace("[Certificate]", f"[Certificate, Radius]\n  radiusServers: {servers}")
-
-
 def nobody_of_radius_gets_in(lab: Lab, root: Pair, clients: list[Client], guessers: Crowd, count: int) -> None:
     """Fails where one of so many logins is taken, or is not refused in words, or anybody else is worse off."""
     (one, newcomer), authority = clients, lab.hub.run("user", "ca").stdout
     assert one.login(authority, user(root, "alice"))
     guessers.load(authority, "carol", CAROL)
+    held, pair = Held(2, "EAP/REQ/ID ]", count, "no RADIUS server answers"), user(root, "newcomer")
+    the_honest_one_gets_in(lab, one, guessers, held, lambda: newcomer.login(authority, pair))
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """So many logins, held back at a message of theirs until charon has `asked` all of them for the same thing; and
+    the words in which each is refused."""
+
+    message: int
+    asked: str
+    count: int
+    refused: str
+
+
+def the_honest_one_gets_in(lab: Lab, one: Client, guessers: Crowd, held: Held, login: Callable[[], bool]) -> None:
+    """Lets all guess at once, and fails where an honest login beside them does not succeed in time, where one of
+    theirs does, or is not refused in words, or anybody else is worse off."""
     since = time.time()
     with nobody_else_notices(lab, one), ThreadPoolExecutor(1) as beside:
-        with guessers.held(message=2):
-            flood = beside.submit(guessers.log_in, count, count)
-            _gathered(lab, "EAP/REQ/ID ]", count)
-        with nothing_waits(lab.hub.charon, count):
+        with guessers.held(held.message):
+            flood = beside.submit(guessers.log_in, held.count, held.count)
+            _gathered(lab, held.asked, held.count)
+        with nothing_waits(lab.hub.charon, held.count):
             begun = time.monotonic()
-            assert newcomer.login(authority, user(root, "newcomer"))
+            assert login()
             took = time.monotonic() - begun
         assert flood.result() == 0
     print(f"the honest one was in after {took:.1f} s")
     assert took < HONEST
-    _all_refused(lab, since, count, "no RADIUS server answers")
+    _all_refused(lab, since, held.count, held.refused)
 
 
 @contextmanager

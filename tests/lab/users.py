@@ -202,6 +202,12 @@ def server(root: Pair, *others: str) -> str:
     return _SERVER.format(roots=", ".join(roots))
 
 
+def asks_radius(root: Pair, address: str, secret: str) -> str:
+    """Returns the vpnServerConfiguration that believes an authority, and asks a RADIUS server too."""
+    servers = f"[{{radiusServerAddress: {address}, radiusServerSecret: {secret}}}]"
+    return server(root).replace("[Certificate]", f"[Certificate, Radius]\n  radiusServers: {servers}")
+
+
 def node_with_users() -> str:
     """Returns the lab's node, which has both instances of the gateway of users beside those of the branches."""
     text = (Path(__file__).parent / "resources" / "node.yaml").read_text()
