@@ -13,7 +13,8 @@ from tests.lab.users import Client, client, connection, eap_secret
 MOST = 100
 """Logins at once."""
 
-_ADDRESSES = tuple(f"203.0.113.{64 + number}" for number in range(20))
+ADDRESSES = tuple(f"203.0.113.{64 + number}" for number in range(20))
+"""Where the crowd logs in from."""
 
 # To charon its connections are one and the same, and one IKE SA would do; a blocked initiate holds a thread. Whoever is
 # held back at first has to be there still when the last one is.
@@ -49,7 +50,7 @@ class Crowd:
                 f"c{number}",
                 folder,
                 ("auth = eap-mschapv2", f"id = {name}", f"eap_id = {name}"),
-                address=_ADDRESSES[number % len(_ADDRESSES)],
+                address=ADDRESSES[number % len(ADDRESSES)],
                 proposals="aes256gcm16-prfsha256-x25519",
             )
             for number in range(MOST)
@@ -88,7 +89,7 @@ class Crowd:
 def crowd(lab: Lab, number: int) -> Iterator[Crowd]:
     """Makes a client of that number with more addresses."""
     one = client(lab, number, _SETTINGS)
-    for address in _ADDRESSES:
+    for address in ADDRESSES:
         one.node.ip(f"addr add {address}/32 dev lo")
         lab.isp.ip(f"route add {address}/32 via {one.address}")
     try:

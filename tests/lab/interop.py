@@ -77,6 +77,10 @@ class Device(ABC):
         """Replaces the configuration; SAs of the one before end."""
 
     @abstractmethod
+    def rest(self) -> None:
+        """Ends what a cell configured; else it would go on trying at a hub that does not know it any more."""
+
+    @abstractmethod
     def initiate(self, instance: int) -> None: ...
 
     @abstractmethod
@@ -115,7 +119,7 @@ class Device(ABC):
 
     @contextmanager
     def joined(self, cell: Cell) -> Iterator[None]:
-        """Configures both ends for a cell, for the time of the block; no tunnel is waited for."""
+        """Configures both ends for a cell, for the block; no tunnel is waited for. The device rests after it."""
         if cell.authentication == "certificate" and not self.certificates.exists():
             self.certificates.mkdir()
             words = ("--identity", self.branch.address, "--out", str(self.certificates))
@@ -130,6 +134,7 @@ class Device(ABC):
         finally:
             names = (f"vpnConnections/gw1/{self.site}", f"settings/{self.site}", f"vpnSites/{self.site}")
             self.lab.hub.run("delete", *names, "--yes")
+            self.rest()
 
     def wait_connected(self, cell: Cell) -> None:
         """Brings both tunnels up, as the cell says who starts, and routes over them."""
@@ -190,6 +195,10 @@ class StrongswanDevice(Device):
         else:
             self.branch.charon.load(self.branch.conf(suite=suite))
 
+    def rest(self) -> None:
+        self.branch.end_sas(force=True)
+        self.branch.charon.load("")
+
     def initiate(self, instance: int) -> None:
         self.branch.charon.swanctl("--initiate", "--child", f"i{instance}", "--timeout", "20", check=False)
 
@@ -242,6 +251,9 @@ class LibreswanDevice(Device):
         }
         keys = [f'{self.branch.address} {gateway} : PSK "{self.branch.key}"\n' for gateway in self.branch.gateways]
         self.pluto.load(connections, "".join(keys))
+
+    def rest(self) -> None:
+        self.pluto.load({}, "")
 
     def initiate(self, instance: int) -> None:
         self.pluto.initiate(f"i{instance}")

@@ -1,5 +1,6 @@
 """A machine of the lab: a network namespace, commands in it, processes that end with it."""
 
+import json
 import os
 import signal
 import subprocess
@@ -89,7 +90,9 @@ class Node:
         """Runs the kernel's own monitors of links, addresses, routes, nexthops, rules and nftables around the block.
 
         Yields what returns their output, once the block has ended; a sentinel made last shows that all was read.
+        Begins when no port of a bridge is new any more: the kernel tells of one once its time to listen is over.
         """
+        wait_for("ports of bridges have listened", self._listened, 40)
         out = {name: (self.directory / f"monitor-{name}.txt") for name in ("ip", "nft")}
         commands = {
             "ip": ["ip", "-o", "monitor", "link", "address", "route", "nexthop", "rule"],
@@ -115,6 +118,10 @@ class Node:
             seen[name] = "\n".join(
                 line for line in lines if "sentinel" not in line and not line.startswith("# new gen")
             )
+
+    def _listened(self) -> bool:
+        ports = json.loads(self.run("ip", "-json", "-details", "link", "show", "type", "bridge_slave").stdout or "[]")
+        return all(float(port["linkinfo"]["info_slave_data"]["forward_delay_timer"]) == 0 for port in ports if port)
 
     def _sentinels(self, name: str, out: Mapping[str, Path]) -> None:
         def told() -> bool:
