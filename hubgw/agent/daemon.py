@@ -42,7 +42,6 @@ from hubgw.drivers.nftables.client import Client as NftClient
 from hubgw.drivers.nftables.driver import NftablesDriver
 from hubgw.drivers.strongswan.driver import StrongswanDriver
 from hubgw.drivers.strongswan.heard import Moved
-from hubgw.drivers.strongswan.inbox import Missed
 from hubgw.store.sqlite import SqliteStore
 from hubgw.store.types import StoreError
 
@@ -235,9 +234,6 @@ class Agent:
         try:
             async for heard in self._drivers.strongswan.events():
                 if isinstance(heard, Moved):
-                    self._moved.set()
-                elif isinstance(heard, Missed):
-                    self._diagnosis.miss(heard.count)
                     self._moved.set()
                 else:
                     self._users.take(heard)

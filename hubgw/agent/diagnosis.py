@@ -14,7 +14,7 @@ from hubgw.agent.reconcile import Reconciler
 from hubgw.agent.users import Users
 from hubgw.drivers.strongswan.driver import StrongswanDriver
 from hubgw.drivers.strongswan.faults import OF_USERS, Fault, Why
-from hubgw.drivers.strongswan.inbox import Missed
+from hubgw.drivers.strongswan.log import Missed
 from hubgw.plan.ipsec import ALL_TRAFFIC, IkeConnection
 from hubgw.plan.types import TunnelOf
 from hubgw.plan.words import few

@@ -261,10 +261,11 @@ class Users:
             self.because(sa.uniqueid, _CHARON)
             self._went(sa.uniqueid)
         session = self._sessions[sa.uniqueid] = Session(sa, users, login)
-        _keep(self._logins, session.status.user, login)
+        status = session.status
+        _keep(self._logins, status.user, login)
         self.signed_on.set()
         if not self.is_older(session):
-            self._journal.record("user.login", users.gateway, **fields(session.status))
+            self._journal.record("user.login", users.gateway, **fields(status))
 
     def _bar(self, sa: IkeSa) -> None:
         users = self._of(sa.connection)

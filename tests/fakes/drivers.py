@@ -26,8 +26,8 @@ from hubgw.drivers.strongswan.driver import StrongswanDriver
 from hubgw.drivers.strongswan.faults import Ended, Fault
 from hubgw.drivers.strongswan.heard import Moved
 from hubgw.drivers.strongswan.held import Held
-from hubgw.drivers.strongswan.inbox import Missed
 from hubgw.drivers.strongswan.ledger import Fresh
+from hubgw.drivers.strongswan.log import Missed
 from hubgw.drivers.strongswan.logins import Login
 from hubgw.drivers.strongswan.users import Leases
 from hubgw.pki.reading import Certificate, revocation_list_of
@@ -42,13 +42,15 @@ from tests.fakes.netlink import FakeNetlink
 
 
 class Reach:
-    """Whether a driver can be asked."""
+    """Whether a driver can be asked, and how often it was for what."""
 
     def __init__(self) -> None:
         self.away = ""
         self.fail_calls: Counter[str] = Counter()
+        self.calls: Counter[str] = Counter()
 
     def ask(self, call: str) -> None:
+        self.calls[call] += 1
         if self.fail_calls[call]:
             self.fail_calls[call] -= 1
             raise DriverError(f"{call}: refused by the test")
@@ -219,7 +221,7 @@ class FakeStrongswan:
         self.by_its_own_rules: dict[str, tuple[Certificate, ...]] = {}  # by identity
         self.refuses_to_initiate = ""
         self.expected: tuple[Object, ...] = ()
-        self.told: asyncio.Queue[Moved | Login | Missed | Exception] = asyncio.Queue()
+        self.told: asyncio.Queue[Moved | Login | Exception] = asyncio.Queue()
         self.failed: asyncio.Queue[Fault | Ended | Missed | Exception] = asyncio.Queue()
         self.pools: list[Leases] = []
         self.leased_by: set[tuple[str, str]] | None = set()  # addresses, of whatever pool, and whose each is
@@ -321,7 +323,7 @@ class FakeStrongswan:
     async def reachable(self) -> None:
         await self.back.wait()
 
-    async def events(self) -> AsyncIterator[Moved | Login | Missed]:
+    async def events(self) -> AsyncIterator[Moved | Login]:
         self.reach.ask("events")
         while True:
             told = await self.told.get()

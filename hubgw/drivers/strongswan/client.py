@@ -1,27 +1,30 @@
-"""The only file that speaks VICI: one connection in one worker thread, with a deadline on each request.
+"""The only file that speaks VICI: requests over a connection in a worker thread of its own, with a deadline on each;
+and events.
 
 VICI interleaves events with replies, and a blocked request holds the connection, so each role has a connection of its
-own: commands here, events in `listen`.
+own. The library waits for what it reads, so that it makes requests; events come by the loop, which no thread has to
+wake for each.
 """
 
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+import struct
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import vici
 from vici.protocol import Message, Packet
 
 from hubgw.drivers.base import DriverError
-from hubgw.drivers.strongswan.inbox import Inbox, Missed
 
 T = TypeVar("T")
 
 DEADLINE = 20.0  # seconds without a byte from charon
 
-_SILENCE = 1.0  # seconds without an event after which the library says so: it does not say when it is registered
+_LENGTH: Final = struct.Struct("!I")
+"""What comes before each packet."""
 
 Request = tuple[str, Mapping[str, object]]
 """A command of VICI and its message."""
@@ -114,50 +117,34 @@ def connect(path: str, deadline: float | None) -> socket.socket:
     return sock
 
 
-async def listen(
-    path: str,
-    names: list[str],
-    hear: Callable[[str, Mapping[str, Any]], Iterable[T]],
-) -> AsyncIterator[T | Missed]:
-    """Yields what `hear` makes of charon's events (name, message) as they come, in the thread that reads them; it hears
-    an empty name when they have begun to come.
-
-    The reader never waits for who takes them.
+async def listen(path: str, names: Sequence[str]) -> AsyncIterator[tuple[str, Mapping[str, Any]]]:
+    """Yields charon's events (name, message) as they come; an empty name when charon says that they come from now on.
 
     Raises:
-        DriverError: charon cannot be reached, or is gone.
+        DriverError: charon cannot be reached, does not know an event, or is gone.
     """
-    inbox: Inbox[T] = Inbox(asyncio.get_running_loop())
-
-    def read(sock: socket.socket) -> None:
-        try:
-            registered = False
-            for kind, message in vici.Session(sock).listen(names, _SILENCE):
-                if kind is not None:
-                    inbox.put(hear(kind.decode(), message))
-                elif not registered:
-                    registered = True
-                    inbox.put(hear("", {}))
-            lost: Exception = EOFError("the connection was closed")
-        except Exception as error:  # whatever it is, who listens must not wait for ever
-            lost = error
-        inbox.end(lost)
-
-    worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="vici-events")
     try:
-        sock = await asyncio.to_thread(connect, path, DEADLINE)
-        sock.settimeout(None)
+        reader, writer = await asyncio.open_unix_connection(path.removeprefix("unix://"))
     except OSError as error:
         raise DriverError(f"charon: {path}: {error}; is strongSwan running?") from error
     try:
-        worker.submit(read, sock)
+        for packet in map(Packet.register_event, names):
+            writer.write(_LENGTH.pack(len(packet)) + packet)
+        unconfirmed = len(names)
         while True:
-            for heard in await inbox.take():
-                yield heard
-    except (OSError, EOFError, vici.exception.SessionException) as error:
+            (length,) = _LENGTH.unpack(await reader.readexactly(_LENGTH.size))
+            told = Packet.parse(await reader.readexactly(length))
+            if told.response_type == Packet.EVENT:
+                yield told.event_type.decode(), Message.deserialize(told.payload)
+            elif told.response_type == Packet.EVENT_CONFIRM:
+                unconfirmed -= 1
+                if not unconfirmed:
+                    yield "", {}
+            else:
+                raise vici.exception.SessionException(f"charon answered with a packet of type {told.response_type}")
+    except asyncio.IncompleteReadError as error:
+        raise DriverError(f"charon: {path}: the connection was closed") from error
+    except (OSError, vici.exception.SessionException) as error:
         raise DriverError(f"charon: {path}: {error or type(error).__name__}") from error
     finally:
-        with contextlib.suppress(OSError):
-            sock.shutdown(socket.SHUT_RDWR)
-        worker.shutdown(wait=False)
-        sock.close()
+        writer.close()

@@ -13,9 +13,8 @@ from hubgw.drivers.strongswan.codec import IkeSa
 from hubgw.drivers.strongswan.faults import Ended, Fault, Faults
 from hubgw.drivers.strongswan.heard import Heard, Moved
 from hubgw.drivers.strongswan.held import Held
-from hubgw.drivers.strongswan.inbox import Missed
 from hubgw.drivers.strongswan.ledger import Fresh, Ledger
-from hubgw.drivers.strongswan.log import LogFile
+from hubgw.drivers.strongswan.log import LogFile, Missed
 from hubgw.drivers.strongswan.logins import Login
 from hubgw.drivers.strongswan.peers import Peers
 from hubgw.drivers.strongswan.requests import LATER, RELOAD_SETTINGS, requests_of, unload
@@ -179,7 +178,7 @@ class StrongswanDriver:
             else:
                 return
 
-    def events(self) -> AsyncIterator[Moved | Login | Missed]:
+    def events(self) -> AsyncIterator[Moved | Login]:
         """Yields which SAs came or went, and what becomes of users'. Raises DriverError."""
         return self._heard.events()
 

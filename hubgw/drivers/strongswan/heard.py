@@ -1,12 +1,11 @@
-"""Events of charon -> connections whose SAs came or went, and what becomes of users' SAs."""
+"""Events of charon -> that SAs came or went, and what becomes of users' SAs."""
 
 import time
-from collections.abc import AsyncIterator, Container, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Container, Iterable, Mapping
 from dataclasses import dataclass
 
 from hubgw.drivers.strongswan import logins
 from hubgw.drivers.strongswan.client import listen
-from hubgw.drivers.strongswan.inbox import Missed
 from hubgw.drivers.strongswan.ledger import Ledger
 from hubgw.drivers.strongswan.peers import Peers
 from hubgw.drivers.strongswan.users import Users, unrouted
@@ -15,14 +14,11 @@ from hubgw.names import interface_of
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """An SA of a connection came or went; without a name, events have begun to come: what came and went before is for
-    whoever takes this to look at."""
-
-    connection: str = ""
+    """SAs came or went; or events have begun to come, and whoever takes this looks at what came and went before."""
 
 
 class Heard:
-    """What the charon behind one VICI socket tells by itself; it is heard in a thread of its own."""
+    """What the charon behind one VICI socket tells by itself."""
 
     def __init__(self, vici_path: str, ledger: Ledger, peers: Peers) -> None:
         self._path = vici_path
@@ -36,33 +32,31 @@ class Heard:
         self._users_of = frozenset(map(interface_of, users))
         self._unrouted = unrouted(users.values())
 
-    async def events(self) -> AsyncIterator[Moved | logins.Login | Missed]:
+    async def events(self) -> AsyncIterator[Moved | logins.Login]:
         """Yields which SAs came or went, and what becomes of users', in the order in which charon says it. Users who
         move no route move nothing, as those do whom RADIUS gives addresses: they may come by the hundred. Raises
         DriverError when charon is gone."""
-
-        def hear(kind: str, message: Mapping[str, object]) -> Iterator[Moved | logins.Login]:
+        async for kind, message in listen(self._path, logins.KINDS):
             self._peers.hear(kind, message, time.time())
-            yield from map(Moved, moved(kind, message, self._ledger.changed, self._unrouted))
-            yield from logins.hear(kind, message, self._users_of)
+            if moves(kind, message, self._ledger.changed, self._unrouted):
+                yield Moved()
+            for login in logins.hear(kind, message, self._users_of):
+                yield login
 
-        async for one in listen(self._path, [*logins.KINDS], hear):
-            yield one
 
-
-def moved(kind: str, message: Iterable[str], changed: Container[str], users: Container[str]) -> list[str]:
-    """Returns the connections whose SAs came or went by an event; an empty name where events have begun to come.
+def moves(kind: str, message: Iterable[str], changed: Container[str], users: Container[str]) -> bool:
+    """Tells whether an event says of tunnels that SAs came or went, or, by an empty kind, that events come from now on.
 
     Args:
-        kind: of the event; "" for the beginning.
+        kind: of the event.
         message: names of connections, and "up".
         changed: connections of which it matters what became of an old child SA.
         users: interfaces whose SAs move no route.
     """
     if not kind:
-        return [""]
+        return True
     if kind == "ike-rekey":
-        return []
+        return False
     if kind == "child-rekey":
-        return [name for name in message if name in changed]
-    return [name for name in message if name != "up" and interface_of(name) not in users]
+        return any(name in changed for name in message)
+    return any(name != "up" and interface_of(name) not in users for name in message)

@@ -7,12 +7,12 @@ import asyncio
 import contextlib
 import os
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
 from hubgw.drivers import ledger_file
 from hubgw.drivers.base import DriverError
-from hubgw.drivers.strongswan.inbox import Missed
 
 EVERY: Final = 0.2  # seconds from one look to the next
 _AT_ONCE: Final = 1 << 20  # bytes
@@ -32,6 +32,13 @@ charon-systemd {{
     }}
 }}
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """So many lines that were not read: anybody can make charon write."""
+
+    count: int
 
 
 class LogFile:

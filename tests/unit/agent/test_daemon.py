@@ -17,7 +17,7 @@ from hubgw.drivers.exabgp.events import Lost
 from hubgw.drivers.netlink.monitor import Event
 from hubgw.drivers.strongswan.faults import Fault, Why
 from hubgw.drivers.strongswan.heard import Moved
-from hubgw.drivers.strongswan.inbox import Missed
+from hubgw.drivers.strongswan.log import Missed
 from hubgw.plan.numbers import IF_IDS, LEARNED_METRIC
 from hubgw.store.sqlite import SqliteStore
 from hubgw.store.types import StoreError
@@ -119,7 +119,7 @@ def test_a_tunnel_that_moves_is_followed_and_what_is_down_is_dialled(tmp_path: P
     async def case(running: Running) -> None:
         await running.apply()
         running.machine.bring_up(*FIRST)
-        running.machine.strongswan.told.put_nowait(Moved("hgt1"))
+        running.machine.strongswan.told.put_nowait(Moved())
         await until(lambda: running.machine.groups().get(((A, B),)) == (A, B))
         await until(lambda: {name for name, *_ in running.machine.strongswan.initiated} >= set(SECOND))
 
@@ -132,7 +132,7 @@ def test_what_peers_tell_is_carried_out_without_a_pass_and_given_up_in_time(
     async def case(running: Running) -> None:
         await running.apply(BGP)
         running.machine.bring_up(*FIRST, *SECOND)
-        running.machine.strongswan.told.put_nowait(Moved("hgt1"))
+        running.machine.strongswan.told.put_nowait(Moved())
         await until(lambda: running.machine.groups().get(((A, B),)) == (A, B))
         passes = running.passes
         await running.machine.exabgp.tell(*opening(SPEAKERS[0]), up(BRANCH1[0]), says(BRANCH1[0], P))
@@ -157,7 +157,7 @@ def test_a_route_that_is_refused_is_made_good(tmp_path: Path) -> None:
     async def case(running: Running) -> None:
         await running.apply(BGP)
         running.machine.bring_up(*FIRST)
-        running.machine.strongswan.told.put_nowait(Moved("hgt1"))
+        running.machine.strongswan.told.put_nowait(Moved())
         await until(lambda: running.machine.groups().get(((A, B),)) == (A, B))
         for _ in range(3):
             running.machine.netlink.fail_next(("Route", TABLE, IPv4Network(P), LEARNED_METRIC))
@@ -199,7 +199,7 @@ def test_a_follow_up_that_was_refused_is_made_good(tmp_path: Path) -> None:
         await running.apply()
         running.machine.netlink.fail_next(("Group", ((A, B),)), "Device or resource busy")
         running.machine.bring_up(*FIRST)
-        running.machine.strongswan.told.put_nowait(Moved("hgt1"))
+        running.machine.strongswan.told.put_nowait(Moved())
         await until(lambda: running.machine.groups()[((A, B),)] == (A, B))
 
     with_agent(tmp_path, case)
@@ -264,7 +264,7 @@ def test_what_nobody_foresaw_is_told_once_and_ends_nothing(
         with monkeypatch.context() as patch:
             patch.setattr(target, name, broken)
             while calls < 3:
-                charon.told.put_nowait(DriverError("closed") if what == "charon" else Moved("hgt1"))
+                charon.told.put_nowait(DriverError("closed") if what == "charon" else Moved())
                 # Resumes a wait for the events of the kernel, and of the helpers.
                 running.machine.netlink.events.put(Event("link", "hgt1"))
                 running.machine.exabgp.told.put_nowait([])
@@ -310,13 +310,12 @@ def test_a_run_directory_that_cannot_be_made_is_one_line(tmp_path: Path, capsys:
     assert str(tmp_path / "file" / "run") in line
 
 
-def test_what_charon_said_too_fast_is_counted_and_looked_at(tmp_path: Path) -> None:
+def test_what_charon_logs_too_fast_is_counted(tmp_path: Path) -> None:
     async def case(running: Running) -> None:
         await running.apply()
-        running.machine.bring_up(*FIRST)
-        running.machine.strongswan.told.put_nowait(Missed(3))
-        await until(lambda: running.machine.groups().get(((A, B),)) == (A, B))
-        assert running.events("ike.missed") == ["count=3"]
+        running.machine.strongswan.back.set()
+        running.machine.strongswan.failed.put_nowait(Missed(3))
+        await until(lambda: running.events("ike.missed") == ["count=3"])
 
     with_agent(tmp_path, case)
 

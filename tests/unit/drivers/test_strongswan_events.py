@@ -1,23 +1,105 @@
-"""Which events of charon make the agent look at its tunnels."""
+"""Events of charon: which make the agent look at its tunnels, and how they come."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
 
 import pytest
+from vici.protocol import Message, Packet
 
-from hubgw.drivers.strongswan.heard import moved
+from hubgw.drivers.base import DriverError
+from hubgw.drivers.strongswan.client import listen
+from hubgw.drivers.strongswan.heard import moves
+
+CONFIRM = bytes([Packet.EVENT_CONFIRM])
+UNKNOWN = bytes([Packet.EVENT_UNKNOWN])
+NAMES = ("ike-updown", "child-updown")
 
 
 @pytest.mark.parametrize(
     ("kind", "message", "expected"),
     [
-        ("", [], [""]),
-        ("ike-updown", ["up", "hgt1"], ["hgt1"]),
-        ("child-updown", ["hgt1"], ["hgt1"]),
-        ("ike-rekey", ["hgt1"], []),
-        ("child-rekey", ["hgt1"], []),
-        ("child-rekey", ["hgt2"], ["hgt2"]),
-        ("ike-updown", ["up", "hgt7"], []),
-        ("child-updown", ["up", "hgt7-eap"], []),
-        ("child-updown", ["up", "hgt77"], ["hgt77"]),
+        ("", [], True),
+        ("ike-updown", ["up", "hgt1"], True),
+        ("child-updown", ["hgt1"], True),
+        ("ike-rekey", ["hgt1"], False),
+        ("child-rekey", ["hgt1"], False),
+        ("child-rekey", ["hgt2"], True),
+        ("ike-updown", ["up", "hgt7"], False),
+        ("child-updown", ["up", "hgt7-eap"], False),
+        ("child-updown", ["up", "hgt77"], True),
     ],
 )
-def test_what_moves_a_tunnel(kind: str, message: list[str], expected: list[str]) -> None:
-    assert moved(kind, message, {"hgt2"}, {"hgt7"}) == expected
+def test_what_moves_a_tunnel(kind: str, message: list[str], *, expected: bool) -> None:
+    assert moves(kind, message, {"hgt2"}, {"hgt7"}) is expected
+
+
+def test_events_come_however_their_octets_do(tmp_path: Path) -> None:
+    octets = framed(CONFIRM, event("up", "hgt1"), CONFIRM, event("hgt1"), event("up", "hgt2"))
+
+    async def charon(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked = framed(*map(Packet.register_event, NAMES))
+        assert await reader.readexactly(len(asked)) == asked
+        for at in range(0, len(octets), 3):
+            writer.write(octets[at : at + 3])
+            await writer.drain()
+            await asyncio.sleep(0)
+        writer.close()
+
+    told = heard(tmp_path / "vici", charon)
+    # The first came before charon had confirmed all: it says when they all come.
+    assert told == [
+        *("up hgt1", "", "hgt1", "up hgt2"),
+        f"charon: unix://{tmp_path}/vici: the connection was closed",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"), [(UNKNOWN, "answered with a packet of type 6"), (b"\x01", "answered with a packet of type 1")]
+)
+def test_an_answer_that_is_no_event_ends_it(tmp_path: Path, answer: bytes, words: str) -> None:
+    async def charon(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(framed(CONFIRM, answer))
+        await reader.read()
+        writer.close()
+
+    (told,) = heard(tmp_path / "vici", charon)
+    assert words in told
+
+
+def test_nobody_there_is_told() -> None:
+    async def case() -> None:
+        with pytest.raises(DriverError, match="is strongSwan running"):
+            await anext(listen("/nowhere/charon.vici", NAMES))
+
+    asyncio.run(case())
+
+
+def heard(
+    path: Path, charon: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[Any, Any, None]]
+) -> list[str]:
+    """Returns the words of each event that a charon tells, and why it ended."""
+    told: list[str] = []
+
+    async def case() -> None:
+        async with await asyncio.start_unix_server(charon, path):
+            try:
+                async for _, message in listen(f"unix://{path}", NAMES):
+                    told.append(" ".join(message))
+            except DriverError as error:
+                told.append(str(error))
+
+    asyncio.run(asyncio.wait_for(case(), 30))
+    return told
+
+
+def event(*words: str) -> bytes:
+    """Returns an event as VICI has it, without its length."""
+    head = bytes([Packet.EVENT, len(NAMES[1])]) + NAMES[1].encode()
+    return head + bytes(Message.serialize({word: {} if word.startswith("hgt") else "yes" for word in words}))
+
+
+def framed(*packets: bytes) -> bytes:
+    """Returns packets as they are sent."""
+    return b"".join(len(one).to_bytes(4, "big") + one for one in packets)

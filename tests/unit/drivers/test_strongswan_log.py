@@ -17,8 +17,7 @@ from hubgw.drivers.base import DriverError
 from hubgw.drivers.strongswan import log
 from hubgw.drivers.strongswan.client import Request
 from hubgw.drivers.strongswan.driver import StrongswanDriver
-from hubgw.drivers.strongswan.inbox import Missed
-from hubgw.drivers.strongswan.log import LogFile
+from hubgw.drivers.strongswan.log import LogFile, Missed
 from tests.unit.agent.rig import until
 
 Told = AsyncIterator[bytes | Missed]
