@@ -98,6 +98,27 @@ def test_an_ike_sa_gets_its_child_once_it_is_alone(tmp_path: Path, clock: Clock)
     run(case())
 
 
+def test_sas_are_listed_seldom_once_every_child_that_was_asked_for_is_there(tmp_path: Path, clock: Clock) -> None:
+    async def case() -> None:
+        rig, dialler = await started(tmp_path)
+        charon = rig.machine.strongswan
+        charon.ike = [ike_sa(name, uniqueid=number) for number, name in enumerate((*FIRST, *SECOND))]
+        await dialler.round()
+        assert charon.initiated == [(name, name) for name in (*FIRST, *SECOND)]
+        before = charon.reach.calls["sas"]
+        await dialler.round()
+        assert charon.reach.calls["sas"] > before
+        charon.ike = [replace(sa, children=(child_sa(sa.connection),)) for sa in charon.ike]
+        await rig.reconciler.follow()
+        await dialler.round()
+        before = charon.reach.calls["sas"]
+        clock.now += 1.0
+        await dialler.round()
+        assert charon.reach.calls["sas"] == before
+
+    run(case())
+
+
 def test_a_branchs_ike_sa_without_a_child_gets_one_when_it_had_its_time(tmp_path: Path, clock: Clock) -> None:
     async def case() -> None:
         rig, dialler = await started(tmp_path)
