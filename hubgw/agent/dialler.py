@@ -50,7 +50,7 @@ class Dialler:
         self._completions = Backoff(FIRST_DELAY, LONGEST_DELAY)
         self._renewal = Renewal(strongswan, journal, self._initiate)
         self._cleanups = Backoff(DUPLICATES_AFTER, 16 * DUPLICATES_AFTER)
-        self._asked: dict[int, float] = {}  # when a child was asked for that is not there, by unique id of its IKE SA
+        self._asked: dict[int, float] = {}  # when a child was asked for lately, or in vain, by unique id of its IKE SA
         self._listed = 0.0
         self._busy = asyncio.Lock()
 
@@ -86,8 +86,11 @@ class Dialler:
             sas = await self._strongswan.sas()
             if {sa.connection for sa in sas if any(child.state in CHILD_UP for child in sa.children)} != set(carried):
                 await self._reconciler.follow()
-            waiting = {sa.uniqueid for sa in sas if _lacks_child(sa)}
-            self._asked = {ike_sa: when for ike_sa, when in self._asked.items() if ike_sa in waiting}
+            self._asked = {
+                sa.uniqueid: self._asked[sa.uniqueid]
+                for sa in sas
+                if sa.uniqueid in self._asked and (_lacks_child(sa) or now - self._asked[sa.uniqueid] <= CHILD_WITHIN)
+            }
             await self._dial(down, sas, now)
             await self._renewal.round(tunnels, sas, now)
             of_users = {obj.name for obj in state.desired.plan.objects if isinstance(obj, IkeServer)}

@@ -98,7 +98,7 @@ def test_an_ike_sa_gets_its_child_once_it_is_alone(tmp_path: Path, clock: Clock)
     run(case())
 
 
-def test_sas_are_listed_seldom_once_every_child_that_was_asked_for_is_there(tmp_path: Path, clock: Clock) -> None:
+def test_sas_are_listed_seldom_once_every_child_that_was_asked_for_has_stood(tmp_path: Path, clock: Clock) -> None:
     async def case() -> None:
         rig, dialler = await started(tmp_path)
         charon = rig.machine.strongswan
@@ -110,11 +110,32 @@ def test_sas_are_listed_seldom_once_every_child_that_was_asked_for_is_there(tmp_
         assert charon.reach.calls["sas"] > before
         charon.ike = [replace(sa, children=(child_sa(sa.connection),)) for sa in charon.ike]
         await rig.reconciler.follow()
+        clock.now += CHILD_WITHIN + 1
         await dialler.round()
         before = charon.reach.calls["sas"]
         clock.now += 1.0
         await dialler.round()
         assert charon.reach.calls["sas"] == before
+
+    run(case())
+
+
+def test_a_branch_that_ends_each_child_at_once_is_not_asked_for_another_each_time(tmp_path: Path, clock: Clock) -> None:
+    async def case() -> None:
+        rig, dialler = await started(tmp_path)
+        charon = rig.machine.strongswan
+        without = ike_sa("hgt1", uniqueid=5)
+        for _ in range(5):
+            for charon.ike in ([without], [replace(without, children=(child_sa("hgt1"),))]):
+                await rig.reconciler.follow()
+                await dialler.round(moved=True)
+                clock.now += 1.0
+        assert charon.initiated.count(("hgt1", "hgt1")) == 1
+        charon.ike = [without]
+        clock.now += CHILD_WITHIN
+        await rig.reconciler.follow()
+        await dialler.round(moved=True)
+        assert charon.terminated == [5]
 
     run(case())
 
