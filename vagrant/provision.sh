@@ -35,6 +35,16 @@ install -D -m 644 "$repo/packaging/systemd/hubgw-agent.service" /etc/systemd/sys
 install -D -m 644 "$repo/packaging/systemd/hubgw-bgp.service" /etc/systemd/system/hubgw-bgp.service
 install -D -m 644 "$repo/packaging/systemd/strongswan.service.d/hubgw.conf" /etc/systemd/system/strongswan.service.d/hubgw.conf
 
+for profile in usr.sbin.charon-systemd usr.sbin.swanctl; do
+  install -D -m 644 "$repo/packaging/apparmor/$profile" "/etc/apparmor.d/local/hubgw.$profile"
+  include="include if exists <local/hubgw.$profile>"
+  # What else is there is the operator's.
+  grep -qxF "$include" "/etc/apparmor.d/local/$profile" 2>/dev/null || echo "$include" >> "/etc/apparmor.d/local/$profile"
+  if [ -e /sys/kernel/security/apparmor/.load ] && [ -e "/etc/apparmor.d/$profile" ] && command -v apparmor_parser >/dev/null; then
+    apparmor_parser --replace "/etc/apparmor.d/$profile"
+  fi
+done
+
 systemctl enable strongswan.service hubgw-bgp.service hubgw-agent.service
 if [ -d /run/systemd/system ]; then
   systemctl daemon-reload

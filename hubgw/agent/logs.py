@@ -49,7 +49,7 @@ class JsonFormatter(logging.Formatter):
 
 def configure(format_: str) -> None:
     """Sends the log to standard error as ``json`` or ``text``; both say nothing of where in the code."""
-    # What the library documents as its optimization: it would look for the caller of each.
+    # Else logging looks up the caller, the thread and the process of each record (its documentation: Optimization).
     logging._srcfile = None
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     handler = logging.StreamHandler(sys.stderr)

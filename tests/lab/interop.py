@@ -133,8 +133,10 @@ class Device(ABC):
                 yield
         finally:
             names = (f"vpnConnections/gw1/{self.site}", f"settings/{self.site}", f"vpnSites/{self.site}")
-            self.lab.hub.run("delete", *names, "--yes")
-            self.rest()
+            try:
+                self.lab.hub.run("delete", *names, "--yes")
+            finally:
+                self.rest()
 
     def wait_connected(self, cell: Cell) -> None:
         """Brings both tunnels up, as the cell says who starts, and routes over them."""

@@ -1,9 +1,7 @@
-"""The only file that speaks VICI: requests over a connection in a worker thread of its own, with a deadline on each;
-and events.
+"""The only file that speaks VICI.
 
 VICI interleaves events with replies, and a blocked request holds the connection, so each role has a connection of its
-own. The library waits for what it reads, so that it makes requests; events come by the loop, which no thread has to
-wake for each.
+own: requests by the library, which blocks, in one worker thread, with a deadline on each; events by the event loop.
 """
 
 import asyncio
@@ -141,10 +139,12 @@ async def listen(path: str, names: Sequence[str]) -> AsyncIterator[tuple[str, Ma
                 if not unconfirmed:
                     yield "", {}
             else:
-                raise vici.exception.SessionException(f"charon answered with a packet of type {told.response_type}")
+                raise vici.exception.SessionException(f"it does not know each of these events: {', '.join(names)}")
     except asyncio.IncompleteReadError as error:
         raise DriverError(f"charon: {path}: the connection was closed") from error
-    except (OSError, vici.exception.SessionException) as error:
-        raise DriverError(f"charon: {path}: {error or type(error).__name__}") from error
+    except OSError as error:
+        raise DriverError(f"charon: {path}: {error}; is strongSwan running?") from error
+    except vici.exception.SessionException as error:
+        raise DriverError(f"charon: {path}: {error}") from error
     finally:
         writer.close()

@@ -17,7 +17,7 @@ from hubgw.drivers.strongswan.ledger import Fresh, Ledger
 from hubgw.drivers.strongswan.log import LogFile, Missed
 from hubgw.drivers.strongswan.logins import Login
 from hubgw.drivers.strongswan.peers import Peers
-from hubgw.drivers.strongswan.requests import LATER, RELOAD_SETTINGS, requests_of, unload
+from hubgw.drivers.strongswan.requests import LATER, RELOAD_SETTINGS, SAY_SOMETHING, requests_of, unload
 from hubgw.drivers.strongswan.users import (
     MOST_TOLD,
     Leases,
@@ -179,7 +179,7 @@ class StrongswanDriver:
                 return
 
     def events(self) -> AsyncIterator[Moved | Login]:
-        """Yields which SAs came or went, and what becomes of users'. Raises DriverError."""
+        """Yields that SAs came or went, and what becomes of users'. Raises DriverError."""
         return self._heard.events()
 
     async def faults(self) -> AsyncIterator[Fault | Ended | Missed]:
@@ -188,8 +188,12 @@ class StrongswanDriver:
         (refusal,) = await self._commands.call(lambda session: session.refusals([RELOAD_SETTINGS]))
         if refusal:
             raise DriverError(f"charon: {refusal}")
+        # Not before: the loggers of another time may write there still.
+        start = self._log.size
+        await self._commands.call(lambda session: session.refusals([SAY_SOMETHING]))
+        self._log.require(start)
         faults = Faults()
-        async for lines in self._log.lines():
+        async for lines in self._log.lines(start):
             if isinstance(lines, Missed):
                 yield lines
             else:

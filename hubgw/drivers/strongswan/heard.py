@@ -33,7 +33,7 @@ class Heard:
         self._unrouted = unrouted(users.values())
 
     async def events(self) -> AsyncIterator[Moved | logins.Login]:
-        """Yields which SAs came or went, and what becomes of users', in the order in which charon says it. Users who
+        """Yields that SAs came or went, and what becomes of users', in the order in which charon says it. Users who
         move no route move nothing, as those do whom RADIUS gives addresses: they may come by the hundred. Raises
         DriverError when charon is gone."""
         async for kind, message in listen(self._path, logins.KINDS):

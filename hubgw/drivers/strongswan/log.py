@@ -58,6 +58,20 @@ class LogFile:
         except OSError as error:
             raise DriverError(f"{error.filename or self._settings}: {error.strerror}") from error
 
+    def require(self, start: int) -> None:
+        """Raises DriverError where charon has written nothing since the file was so long."""
+        if self.size == start:
+            hint = f"does its configuration include {self._settings.parent}/*.conf, and may it write there?"
+            raise DriverError(f"{self._path}: charon does not write it; {hint}")
+
+    @property
+    def size(self) -> int:
+        """How long the file is, in bytes. Raises DriverError."""
+        try:
+            return self._path.stat().st_size
+        except OSError as error:
+            raise DriverError(f"{self._path}: {error.strerror}") from error
+
     def withdraw(self) -> bool:
         """Removes both; tells whether there were any settings."""
         was_asked = self._settings.exists()
@@ -66,8 +80,8 @@ class LogFile:
                 path.unlink()
         return was_asked
 
-    async def lines(self) -> AsyncIterator[bytes | Missed]:
-        """Yields whole lines, many at once, that are written from now on.
+    async def lines(self, start: int) -> AsyncIterator[bytes | Missed]:
+        """Yields whole lines, many at once, from that octet on.
 
         Raises DriverError where the file or the settings are gone.
         """
@@ -76,7 +90,7 @@ class LogFile:
         except OSError as error:
             raise DriverError(f"{self._path}: {error.strerror}") from error
         with file:
-            file.seek(0, os.SEEK_END)
+            file.seek(start)
             torn = b""
             while True:
                 await asyncio.sleep(EVERY)

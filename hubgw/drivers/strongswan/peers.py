@@ -15,7 +15,7 @@ _HEARD_WITHIN: Final = 5.0  # seconds from a proof to the event of its SA
 
 
 class Peers:
-    """What is known of each IKE SA by its unique id. Events are heard in the thread that reads them."""
+    """What is known of each IKE SA by its unique id."""
 
     def __init__(self) -> None:
         self._made: dict[str, float] = {}

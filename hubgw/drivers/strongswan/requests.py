@@ -15,6 +15,9 @@ LATER: Final = "-1"
 RELOAD_SETTINGS: Final[Request] = ("reload-settings", {})
 """charon reads its configuration again, and makes its loggers anew; its sessions stay."""
 
+SAY_SOMETHING: Final[Request] = ("install", {"child": "hubgw-log"})
+"""There is no such child; but charon logs what it was asked for before it answers, and waits for no SA."""
+
 
 def requests_of(op: Op, certificates: codec.Certificates, methods: Set[str]) -> list[Request]:
     """Returns what an operation asks of charon; of what changes its ends, or goes, the SAs go too."""

@@ -70,7 +70,11 @@ def test_the_text_of_an_exception_is_in_no_line(formatter: logging.Formatter) ->
 
 
 @pytest.mark.parametrize(("format_", "start"), [("json", "{"), ("text", "20")])
-def test_the_log_goes_to_standard_error(format_: str, start: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_log_goes_to_standard_error(
+    format_: str, start: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("_srcfile", "logThreads", "logProcesses", "logMultiprocessing"):
+        monkeypatch.setattr(logging, name, getattr(logging, name))  # as it was before, afterwards
     root = logging.getLogger()
     before = root.handlers[:], root.level
     try:

@@ -17,11 +17,14 @@ from hubgw.drivers.base import DriverError
 from hubgw.drivers.strongswan import log
 from hubgw.drivers.strongswan.client import Request
 from hubgw.drivers.strongswan.driver import StrongswanDriver
+from hubgw.drivers.strongswan.faults import Fault, Why
 from hubgw.drivers.strongswan.log import LogFile, Missed
+from hubgw.drivers.strongswan.requests import RELOAD_SETTINGS
 from tests.unit.agent.rig import until
 
 Told = AsyncIterator[bytes | Missed]
 Write = Callable[[bytes], None]
+WITHOUT_IKEV1 = "01[NET] received unsupported IKE version 1.0 from 192.0.2.2, sending INVALID_MAJOR_VERSION"
 
 
 @pytest.fixture(autouse=True)
@@ -37,7 +40,7 @@ def follow(directory: Path, case: Callable[[Told, Write], Coroutine[Any, Any, No
         file.ask()
         with (directory / "charon.log").open("ab", buffering=0) as appended:
             appended.write(b"what was there before\n")
-            async with aclosing(file.lines()) as told:  # type: ignore[type-var]
+            async with aclosing(file.lines(file.size)) as told:  # type: ignore[type-var]
                 first = asyncio.ensure_future(anext(told))
                 await asyncio.sleep(0)  # it is open from here on
 
@@ -179,15 +182,47 @@ def test_a_charon_that_reads_no_settings_is_said(tmp_path: Path) -> None:
         def refusals(self, requests: Sequence[Request]) -> list[str]:
             return [f"{command} failed" for command, _ in requests]
 
+    asyncio.run(cannot_be_read(tmp_path, Session(), "charon: reload-settings failed"))
+
+
+def test_what_charon_writes_since_it_has_read_its_settings_is_heard(tmp_path: Path) -> None:
+    class Session:
+        def refusals(self, requests: Sequence[Request]) -> list[str]:
+            said = {"reload-settings": "00[CFG] <hgt1|1> giving up after 3 retransmits", "install": WITHOUT_IKEV1}
+            with (tmp_path / "charon.log").open("a") as file:
+                file.writelines(f"{said[command]}\n" for command, _ in requests)
+            return ["" for _ in requests]
+
     async def case() -> None:
         driver = StrongswanDriver(str(tmp_path / "vici"), tmp_path / "ledger.json")
-        with (
-            patch.object(driver._commands, "_call", lambda work: work(Session())),
-            pytest.raises(DriverError, match="charon: reload-settings failed"),
-        ):
-            async with asyncio.timeout(5):
-                await anext(driver.faults())
+        with patch.object(driver._commands, "_call", lambda work: work(Session())):
+            async with asyncio.timeout(5), aclosing(driver.faults()) as told:  # type: ignore[type-var]
+                fault = await anext(told)
+        assert isinstance(fault, Fault) and fault.why is Why.WITHOUT_IKEV1
         await driver.close()
-        assert not (tmp_path / "charon.d" / "log.conf").exists()
 
     asyncio.run(case())
+
+
+def test_a_charon_that_does_not_write_it_is_said(tmp_path: Path) -> None:
+    class Session:
+        def refusals(self, requests: Sequence[Request]) -> list[str]:
+            if requests == [RELOAD_SETTINGS]:
+                # By a logger that was there before.
+                (tmp_path / "charon.log").write_text("something\n")
+            return ["" for _ in requests]
+
+    words = f"charon.log: charon does not write it; does its configuration include {tmp_path}/charon.d/\\*.conf"
+    asyncio.run(cannot_be_read(tmp_path, Session(), words))
+
+
+async def cannot_be_read(directory: Path, session: object, words: str) -> None:
+    driver = StrongswanDriver(str(directory / "vici"), directory / "ledger.json")
+    with (
+        patch.object(driver._commands, "_call", lambda work: work(session)),
+        pytest.raises(DriverError, match=words),
+    ):
+        async with asyncio.timeout(5):
+            await anext(driver.faults())
+    await driver.close()
+    assert not (directory / "charon.d" / "log.conf").exists()
