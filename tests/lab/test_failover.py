@@ -150,7 +150,7 @@ def test_branch_to_branch_is_switched_live(lab: Lab) -> None:
 def test_whatever_is_torn_down_nothing_inner_leaves_in_clear(lab: Lab) -> None:
     hub, vnet1, br1 = lab.hub.node, lab.vnets["vnet1"], lab.branches["br1"]
     tunnels = [lab.hub.tunnel("branch1", instance)["name"] for instance in (0, 1)]
-    vrf = lab.hub.show("route")[0]["vrf"]
+    vrf, table = lab.hub.show("route")[0]["vrf"], "nft list table inet hubgw"
     torn = (
         [f"ip link del {name}" for name in tunnels],
         ["nft delete table inet hubgw"],
@@ -163,6 +163,8 @@ def test_whatever_is_torn_down_nothing_inner_leaves_in_clear(lab: Lab) -> None:
                 hub.run(*command.split())
             answer_to(vnet1, "10.50.0.4", br1.lan)
             answer_to(br1.node, br1.lan, "10.50.0.4")
+            # Without the table traffic flows, and what is torn down next is another fault beside it.
+            wait_for("the table is back", lambda: hub.run(*table.split(), check=False).returncode == 0, 60)
             wait_for("repaired, and traffic flows", lambda: pings(vnet1, "10.50.0.4", br1.lan, count=1), 60)
         # Nobody repairs while the agent is away.
         lab.hub.kill_agent()
