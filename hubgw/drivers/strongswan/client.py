@@ -139,12 +139,10 @@ async def listen(path: str, names: Sequence[str]) -> AsyncIterator[tuple[str, Ma
                 if not unconfirmed:
                     yield "", {}
             else:
-                raise vici.exception.SessionException(f"it does not know each of these events: {', '.join(names)}")
+                raise DriverError(f"charon: {path}: it does not know each of these events: {', '.join(names)}")
     except asyncio.IncompleteReadError as error:
         raise DriverError(f"charon: {path}: the connection was closed") from error
     except OSError as error:
         raise DriverError(f"charon: {path}: {error}; is strongSwan running?") from error
-    except vici.exception.SessionException as error:
-        raise DriverError(f"charon: {path}: {error}") from error
     finally:
         writer.close()
