@@ -29,7 +29,8 @@ from hubgw.plan.ipsec import IkeCertificate, IkeServer
 from hubgw.plan.types import UsersOf
 
 EVERY: Final = 1.0  # seconds: what no event tells is found by then
-TOGETHER: Final = 0.2  # seconds: of many who sign on at once charon is asked together (`EVERY`: nothing is revoked)
+TOGETHER: Final = 0.2  # seconds: of many who sign on at once charon is asked together
+LEISURE: Final = 2.0  # seconds, where nothing is revoked: of fewer than 16 a second charon has forgotten none by then
 HURRY: Final = 0.02  # seconds, where somebody may come by what is revoked and was not seen: charon soon forgets
 BEGUN: Final = 5.0
 BEGUN_BY_EAP: Final = 30.0
@@ -107,7 +108,7 @@ class Thumbprints:
             await asyncio.wait_for(self._users.signed_on.wait(), EVERY)
         self._users.signed_on.clear()
         await self.round()
-        await asyncio.sleep(HURRY if self._sought else TOGETHER if self._watch.thumbprints else EVERY)
+        await asyncio.sleep(HURRY if self._sought else TOGETHER if self._watch.thumbprints else LEISURE)
 
     async def round(self) -> None:
         """Ends who is in by what is revoked, and who may be. Raises DriverError, StoreError."""

@@ -4,6 +4,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 from cryptography import x509
@@ -126,6 +127,7 @@ def digest(der: bytes) -> str:
     return hashlib.sha256(der).hexdigest()[:DIGITS]
 
 
+@lru_cache(maxsize=256)
 def read_certificates(text: str) -> tuple[Certificate, ...]:
     """Returns the certificates of a text, in its order. Raises Unreadable."""
     return tuple(_certificate(x509.load_pem_x509_certificate, block) for block in _blocks(text, "CERTIFICATE"))

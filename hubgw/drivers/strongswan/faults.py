@@ -138,27 +138,27 @@ _ENDINGS: Final = (
     (Ending.HUB, re.compile(r"sending DELETE for IKE_SA ")),
     (Ending.REPLACED, re.compile(r"(?:destroying|deleting) duplicate IKE_SA for peer ")),
 )
-_MISMATCHED: Final = (
-    (Why.CERTIFICATE, re.compile(r"generating (?:IKE_AUTH response|INFORMATIONAL request) \d+ \[ N\(AUTH_FAILED\) \]")),
-)
+_MISMATCHED: Final = re.compile(r"generating (?:IKE_AUTH response|INFORMATIONAL request) \d+ \[ N\(AUTH_FAILED\) \]")
 """What charon ends with where signatures did not fit: it says no more then."""
 
+_STARTED: Final = re.compile("Starting charon")
 
-_STARTED: Final = "Starting charon"
+_SAYINGS: Final[tuple[tuple[Why | Ending | None, re.Pattern[str]], ...]] = (
+    *((None, noted) for noted in (_STARTED, *_NOTED)),
+    *_REASONS,
+    (Why.CERTIFICATE, _MISMATCHED),
+    *_ENDINGS,
+)
+"""What is to be heard; the first that fits is what was said."""
 
 _SAYING: Final = re.compile(
-    # The thread and the group, the IKE SA as charon calls it, and what says something.
-    rb"\d+\[[A-Z]+\] (?:<(?:([^|>]*)\|)?(\d+)> )?((?:"
-    + "|".join(
-        re.sub(r"\(\?P<\w+>", "(?:", pattern)
-        for pattern in (
-            _STARTED,
-            *(pattern.pattern for pattern in _NOTED),
-            *(pattern.pattern for _, pattern in (*_REASONS, *_MISMATCHED, *_ENDINGS)),
-        )
-    ).encode()
-    + rb").*)"
+    # The thread and the group, the IKE SA as charon calls it, and what says something; empty groups tell where that
+    # begins, and which it was.
+    rb"\d+\[[A-Z]+\] (?:<(?:([^|>]*)\|)?(\d+)> )?()(?:"
+    + "|".join(f"(?:{re.sub(r'[(][?]P<[a-z_]+>', '(?:', one.pattern)})()" for _, one in _SAYINGS).encode()
+    + rb")"
 )
+_BEFORE: Final = _SAYING.groups - len(_SAYINGS) + 1  # the number of the first saying's group
 
 
 class Faults:
@@ -172,30 +172,27 @@ class Faults:
         tell. Most lines tell none: a login makes charon write some fifty."""
         for line in lines.split(b"\n"):
             if found := _SAYING.match(line, 0, _LONGEST):
-                name, number, text = found.groups(b"")
-                yield from self._hear(_text(name), int(number or 0), _text(text))
+                name, number = found.group(1) or b"", int(found.group(2) or 0)
+                why, saying = _SAYINGS[(found.lastindex or 0) - _BEFORE]
+                if said := saying.match(_text(line[found.start(3) : _LONGEST])):
+                    yield from self._hear(_text(name), number, why, said)
 
-    def _hear(self, name: str, number: int, text: str) -> Iterator[Fault | Ended]:
-        if text.startswith(_STARTED):
+    def _hear(self, name: str, number: int, why: Why | Ending | None, said: re.Match[str]) -> Iterator[Fault | Ended]:
+        if said.re is _STARTED:
             # Another charon, which numbers from 1 again.
             self._heard.clear()
             return
         heard = self._of(number) if number else {}
-        for notes in _NOTED:
-            if found := notes.match(text):
-                heard |= _named(found)
-                return
-        for why, reason in (*_REASONS, *(_MISMATCHED if "mismatched" in heard else ())):
-            if found := reason.match(text):
-                details = heard | _named(found)
-                address, local = details.pop("address", ""), details.pop("local", "")
-                connection = name if interface_of(name) else ""
-                if connection or address:
-                    yield Fault(why, connection, address, local, details, number)
-                return
-        for how, ending in _ENDINGS:
-            if ending.match(text):
-                yield Ended(number, how)
+        if why is None:
+            heard |= _named(said)
+        elif isinstance(why, Ending):
+            yield Ended(number, why)
+        elif said.re is not _MISMATCHED or "mismatched" in heard:
+            details = heard | _named(said)
+            address, local = details.pop("address", ""), details.pop("local", "")
+            connection = name if interface_of(name) else ""
+            if connection or address:
+                yield Fault(why, connection, address, local, details, number)
 
     def _of(self, number: int) -> dict[str, str]:
         """Returns what was heard of an IKE SA, to be added to."""

@@ -1,9 +1,10 @@
 """list-certs -> the certificates and lists that charon holds, and those of peers that it remembers. No I/O."""
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, Final
 
 from hubgw.pki.reading import (
@@ -20,7 +21,7 @@ _REMEMBERED: Final = 32
 """Of so many certificates and lists charon remembers who issued them; of more it forgets any."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Held:
     """What charon told at a time (epoch seconds). What it remembers is everybody's, and no more than it holds."""
 
@@ -41,7 +42,7 @@ class Held:
             tuple(der for kind, der in told if kind == b"X509"),
         )
 
-    @property
+    @cached_property
     def certificates(self) -> tuple[Certificate, ...]:
         """Those that can be read, of authorities and of whoever proved himself."""
         return tuple(read for one in self._certificates if (read := _certificate(one)))
@@ -76,7 +77,15 @@ class Held:
 
     def of_peer(self, identity: str) -> tuple[Certificate, ...]:
         """Returns the certificates that name somebody, as a subject or an alternative name."""
-        return tuple(one for one in self.certificates if identity.casefold() in one.called)
+        return tuple(self._called.get(identity.casefold(), ()))
+
+    @cached_property
+    def _called(self) -> Mapping[str, Sequence[Certificate]]:
+        called: defaultdict[str, list[Certificate]] = defaultdict(list)
+        for one in self.certificates:
+            for name in one.called:
+                called[name].append(one)
+        return called
 
 
 @lru_cache(maxsize=256)
