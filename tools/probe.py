@@ -13,8 +13,15 @@ DEADLINE = 6.0
 BOOTED = b"Unable to mount root fs"
 
 
+def is_counted() -> bool:
+    """Whether a guest's time is to be the instructions that it runs: figures repeat whatever else the host does."""
+    return bool(os.environ.get("HUBGW_COUNTED"))
+
+
 def accelerator(tree: Path, qemu: list[str], kernel: Path) -> tuple[str, str]:
     """The value of QEMU's -accel, and why. The answer of a probe is kept until the host boots again."""
+    if is_counted():
+        return "tcg,thread=single", "HUBGW_COUNTED: its time is counted in instructions, 2 ns each"
     if not Path("/dev/kvm").exists():
         return "tcg,thread=multi", "this host has no /dev/kvm"
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):

@@ -20,8 +20,9 @@ READY = "hubgw lab: ready"
 
 
 def default_name() -> str:
-    """One VM a working tree, so that two clones on one machine do not meet."""
-    return os.environ.get("HUBGW_VM") or f"dev-{cache.key([str(packages.REPO)])[:6]}"
+    """One VM a working tree, so that two clones on one machine do not meet, and one more whose time is counted."""
+    kind = "counted" if probe.is_counted() else "dev"
+    return os.environ.get("HUBGW_VM") or f"{kind}-{cache.key([str(packages.REPO)])[:6]}"
 
 
 def in_tree(tree: Path, program: str) -> list[str]:
@@ -127,10 +128,13 @@ class Vm:
             "-cpu",
             "max",
             "-smp",
-            str(min(4, os.cpu_count() or 1)),
+            # Of two, each would be charged for what the other does.
+            "1" if probe.is_counted() else str(min(4, os.cpu_count() or 1)),
             "-m",
             f"{size}M",
         ]
+        if probe.is_counted():
+            argv += ["-icount", "shift=1"]
         argv += ["-object", f"memory-backend-memfd,id=mem,size={size}M,share=on", "-numa", "node,memdev=mem"]
         for number, (tag, path) in enumerate(shares):
             argv += [
