@@ -28,7 +28,7 @@ from hubgw.pki.reading import Certificate
 from hubgw.plan.ipsec import IkeCertificate, IkeServer
 from hubgw.plan.types import UsersOf
 
-EVERY: Final = 1.0  # seconds: what no event tells is found by then
+EVERY: Final = 1.0  # seconds for which a login is waited for, before what no event told is looked for
 TOGETHER: Final = 0.2  # seconds: of many who sign on at once charon is asked together
 LEISURE: Final = 2.0  # seconds, where nothing is revoked: of fewer than 16 a second charon has forgotten none by then
 HURRY: Final = 0.02  # seconds, where somebody may come by what is revoked and was not seen: charon soon forgets
@@ -154,13 +154,8 @@ class Thumbprints:
             held = await self._strongswan.remembered()
             self._sought = frozenset()
             shown = held.certificates
-            called: defaultdict[str, set[str]] = defaultdict(set)
-            for one in shown:
-                for name in one.called if one.digest not in watch.given else ():
-                    called[name].add(one.thumbprint)
             for number, session in new.items():
-                gateway = watch.gateways[session.sa.connection]
-                found[spis(session.sa)] = made = await self._prove(session, gateway, held, called)
+                found[spis(session.sa)] = made = await self._prove(session, watch, held)
                 self._users.note(number, made)
         for number, session in self._of(watch, sas).items():
             if proof := self._proof(session):
@@ -171,10 +166,10 @@ class Thumbprints:
         self._proofs.keep(found, None if sas.ike is None else set(map(spis, sas.ike)))
         return shown
 
-    async def _prove(self, session: Session, gateway: UsersOf, held: Held, called: Mapping[str, Set[str]]) -> Proof:
+    async def _prove(self, session: Session, watch: _Watch, held: Held) -> Proof:
         """Finds out by what somebody proved himself: it was remembered then, and is while charon has forgotten none.
         Where it had to, that is likely for a moment; of who came while nobody looked nothing is known."""
-        identity, login = session.identity.casefold(), session.login
+        gateway, identity, login = watch.gateways[session.sa.connection], session.identity, session.login
         begun = BEGUN_BY_EAP if session.sa.connection.endswith("-eap") else BEGUN
         refused = {one: self._kept.refused(gateway.gateway, one) for one in gateway.thumbprints}
         not_by = frozenset(one for one, since in refused.items() if login >= since + begun)
@@ -183,12 +178,13 @@ class Thumbprints:
         is_whole = held.is_whole and login - _HEARD_WITHIN > held.since
         # charon believes whoever calls himself by a pattern that his certificate matches.
         is_name = "*" not in identity and (is_whole or self._now() - login <= _HEARD_WITHIN)
-        named = called.get(identity, set()) if is_name else set()
+        of_name = held.of_peer(identity) if is_name else ()
+        named = {one.thumbprint for one in of_name if one.digest not in watch.given}
         if not named and is_whole:
             # A name that is not written here as charon writes it is of one of these all the same.
             named = {one.thumbprint for one in held.certificates}
         if not named and is_name:
-            named = {one.thumbprint for one in (await self._strongswan.remembered(session.identity)).certificates}
+            named = {one.thumbprint for one in (await self._strongswan.remembered(identity)).certificates}
         by = frozenset(named - not_by)
         return Proof(by) if by else Proof(not_by=not_by)
 

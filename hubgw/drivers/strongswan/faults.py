@@ -154,11 +154,11 @@ _SAYINGS: Final[tuple[tuple[Why | Ending | None, re.Pattern[str]], ...]] = (
 _SAYING: Final = re.compile(
     # The thread and the group, the IKE SA as charon calls it, and what says something; empty groups tell where that
     # begins, and which it was.
-    rb"\d+\[[A-Z]+\] (?:<(?:([^|>]*)\|)?(\d+)> )?()(?:"
-    + "|".join(f"(?:{re.sub(r'[(][?]P<[a-z_]+>', '(?:', one.pattern)})()" for _, one in _SAYINGS).encode()
+    rb"\d+\[[A-Z]+\] (?:<(?:(?P<name>[^|>]*)\|)?(?P<number>\d+)> )?(?P<text>)(?:"
+    + "|".join("(?:" + re.sub(r"\(\?P<\w+>", "(?:", one.pattern) + ")()" for _, one in _SAYINGS).encode()
     + rb")"
 )
-_BEFORE: Final = _SAYING.groups - len(_SAYINGS) + 1  # the number of the first saying's group
+_FIRST: Final = _SAYING.groupindex["text"] + 1  # the number of the first saying's group
 
 
 class Faults:
@@ -172,10 +172,10 @@ class Faults:
         tell. Most lines tell none: a login makes charon write some fifty."""
         for line in lines.split(b"\n"):
             if found := _SAYING.match(line, 0, _LONGEST):
-                name, number = found.group(1) or b"", int(found.group(2) or 0)
-                why, saying = _SAYINGS[(found.lastindex or 0) - _BEFORE]
-                if said := saying.match(_text(line[found.start(3) : _LONGEST])):
-                    yield from self._hear(_text(name), number, why, said)
+                name, number = _text(found["name"] or b""), int(found["number"] or 0)
+                why, saying = _SAYINGS[(found.lastindex or 0) - _FIRST]
+                if said := saying.match(_text(line[found.start("text") : _LONGEST])):
+                    yield from self._hear(name, number, why, said)
 
     def _hear(self, name: str, number: int, why: Why | Ending | None, said: re.Match[str]) -> Iterator[Fault | Ended]:
         if said.re is _STARTED:
