@@ -16,6 +16,7 @@ import vici
 from vici.protocol import Message, Packet
 
 from hubgw.drivers.base import DriverError
+from hubgw.drivers.strongswan.message import MalformedError, decode
 
 T = TypeVar("T")
 
@@ -23,6 +24,9 @@ DEADLINE = 20.0  # seconds without a byte from charon
 
 _LENGTH: Final = struct.Struct("!I")
 """What comes before each packet."""
+
+_LOST: Final = (OSError, EOFError, MalformedError, vici.exception.SessionException)
+"""What says that a connection is of no use any longer."""
 
 Request = tuple[str, Mapping[str, object]]
 """A command of VICI and its message."""
@@ -32,25 +36,66 @@ WINDOW = 16
 
 
 class Session(vici.Session):  # type: ignore[misc]
-    """The library's session, with many requests on the way: charon answers those of one connection in their order."""
+    """The library's session, with its own decoder, and many requests on the way: charon answers those of one connection
+    in their order."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        super().__init__(sock)
+        self._streams: set[str] = set()
+
+    def request(self, command: str, message: Mapping[str, object] | None = None) -> dict[str, Any]:
+        """Makes a request and returns the answer. Raises SessionException where charon refuses."""
+        self._send(command, message or {})
+        return _accepted(command, self._answer(self._receive()))
+
+    def streamed_request(
+        self, command: str, event: str, message: Mapping[str, object] | None = None
+    ) -> list[dict[str, Any]]:
+        """Makes a request whose answer comes as events; returns those. Raises SessionException where charon refuses.
+
+        They come to nobody but whoever has asked, so that it is enough to ask for such events once.
+        """
+        if event not in self._streams:
+            self._register_unregister(event, True)
+            self._streams.add(event)
+        self._send(command, message or {})
+        told = []
+        while (packet := self._receive()).response_type == Packet.EVENT:
+            told.append(decode(packet.payload.read()))
+        _accepted(command, self._answer(packet))
+        return told
 
     def refusals(self, requests: Sequence[Request]) -> list[str]:
         """Makes all requests and returns what charon refused of each, in its own words; empty where it did not."""
         answers: list[str] = []
         for sent, (command, message) in enumerate(requests):
             if sent - len(answers) >= WINDOW:
-                answers.append(self._answer())
-            self.transport.send(Packet.request(command, Message.serialize(message)))
+                answers.append(_refusal(self._answer(self._receive())))
+            self._send(command, message)
         while len(answers) < len(requests):
-            answers.append(self._answer())
+            answers.append(_refusal(self._answer(self._receive())))
         return answers
 
-    def _answer(self) -> str:
-        packet = Packet.parse(self.transport.receive())
+    def _send(self, command: str, message: Mapping[str, object]) -> None:
+        self.transport.send(Packet.request(command, Message.serialize(message)))
+
+    def _receive(self) -> Any:
+        return Packet.parse(self.transport.receive())
+
+    def _answer(self, packet: Any) -> dict[str, Any]:
         if packet.response_type != Packet.CMD_RESPONSE:
             raise vici.exception.SessionException(f"charon answered with a packet of type {packet.response_type}")
-        answer = Message.deserialize(packet.payload)
-        return "" if answer.get("success", b"yes") == b"yes" else str(answer.get("errmsg", b"refused").decode())
+        return decode(packet.payload.read())
+
+
+def _refusal(answer: Mapping[str, Any]) -> str:
+    return "" if answer.get("success", b"yes") == b"yes" else str(answer.get("errmsg", b"refused").decode())
+
+
+def _accepted(command: str, answer: dict[str, Any]) -> dict[str, Any]:
+    if refusal := _refusal(answer):
+        raise vici.exception.SessionException(f"charon refuses {command}: {refusal}")
+    return answer
 
 
 class Client:
@@ -81,7 +126,7 @@ class Client:
                 self._socket = connect(self.path, DEADLINE)
                 self._session = Session(self._socket)
             return work(self._session)
-        except (OSError, EOFError, vici.exception.SessionException) as error:
+        except _LOST as error:
             self._disconnect()
             raise DriverError(
                 f"charon: {self.path}: {error or type(error).__name__}; is strongSwan running?"
@@ -99,7 +144,7 @@ class Client:
 
 def tell(path: str, request: Request, seconds: float) -> None:
     """Makes a request of which nobody asks what came of it, over a connection of its own."""
-    with contextlib.suppress(OSError, EOFError, vici.exception.SessionException), connect(path, seconds) as sock:
+    with contextlib.suppress(*_LOST), connect(path, seconds) as sock:
         Session(sock).refusals([request])
 
 
@@ -133,7 +178,7 @@ async def listen(path: str, names: Sequence[str]) -> AsyncIterator[tuple[str, Ma
             (length,) = _LENGTH.unpack(await reader.readexactly(_LENGTH.size))
             told = Packet.parse(await reader.readexactly(length))
             if told.response_type == Packet.EVENT:
-                yield told.event_type.decode(), Message.deserialize(told.payload)
+                yield told.event_type.decode(), decode(told.payload.read())
             elif told.response_type == Packet.EVENT_CONFIRM:
                 unconfirmed -= 1
                 if not unconfirmed:
@@ -142,7 +187,7 @@ async def listen(path: str, names: Sequence[str]) -> AsyncIterator[tuple[str, Ma
                 raise DriverError(f"charon: {path}: it does not know each of these events: {', '.join(names)}")
     except asyncio.IncompleteReadError as error:
         raise DriverError(f"charon: {path}: the connection was closed") from error
-    except OSError as error:
+    except (OSError, MalformedError) as error:
         raise DriverError(f"charon: {path}: {error}; is strongSwan running?") from error
     finally:
         writer.close()

@@ -341,7 +341,7 @@ def _child(child: Message) -> ChildSa:
 
 
 def _suite(message: Message, *names: str) -> str:
-    return "-".join(filter(None, (_text(message.get(name)) for name in names)))
+    return "-".join([_text(message[name]) for name in names if message.get(name)])
 
 
 def _first(children: Message) -> Message:
@@ -349,11 +349,10 @@ def _first(children: Message) -> Message:
 
 
 def _text(value: object) -> str:
-    if isinstance(value, list):
-        return ",".join(map(_text, value))
-    return value.decode(errors="replace") if isinstance(value, bytes) else "" if value is None else str(value)
+    if isinstance(value, bytes):
+        return value.decode(errors="replace")
+    return ",".join(map(_text, value)) if isinstance(value, list) else "" if value is None else str(value)
 
 
 def _number(value: object) -> int:
-    text = _text(value)
-    return int(text) if text.isascii() and text.isdigit() else 0
+    return int(value) if isinstance(value, bytes) and value.isdigit() else 0
