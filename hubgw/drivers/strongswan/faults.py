@@ -143,6 +143,16 @@ _MISMATCHED: Final = re.compile(r"generating (?:IKE_AUTH response|INFORMATIONAL 
 
 _STARTED: Final = re.compile("Starting charon")
 
+
+@dataclass(frozen=True, slots=True)
+class _Saying:
+    """What is to be heard, what it means, and the groups of `_LINE` that have its details."""
+
+    means: Why | Ending | None
+    pattern: re.Pattern[str]
+    details: Mapping[str, int]
+
+
 _SAYINGS: Final[tuple[tuple[Why | Ending | None, re.Pattern[str]], ...]] = (
     *((None, noted) for noted in (_STARTED, *_NOTED)),
     *_REASONS,
@@ -151,14 +161,22 @@ _SAYINGS: Final[tuple[tuple[Why | Ending | None, re.Pattern[str]], ...]] = (
 )
 """What is to be heard; the first that fits is what was said."""
 
-_SAYING: Final = re.compile(
-    # The thread and the group, the IKE SA as charon calls it, and what says something; empty groups tell where that
-    # begins, and which it was.
-    rb"\d+\[[A-Z]+\] (?:<(?:(?P<name>[^|>]*)\|)?(?P<number>\d+)> )?(?P<text>)(?:"
-    + "|".join("(?:" + re.sub(r"\(\?P<\w+>", "(?:", one.pattern) + ")()" for _, one in _SAYINGS).encode()
+_LINE: Final = re.compile(
+    # The thread and the group, the IKE SA as charon calls it, and what says something: an empty group behind it tells
+    # which it was. Most lines say nothing, and nothing of their beginning is tried in another way.
+    rb"\d++\[[A-Z]++\] (?><(?:(?P<name>[^|>]*+)\|)?(?P<number>\d++)> )?+(?:"
+    + "|".join(
+        "(?:" + re.sub(r"\(\?P<(\w+)>", rf"(?P<\1_{number}>", one.pattern) + f")(?P<said_{number}>)"
+        for number, (_, one) in enumerate(_SAYINGS)
+    ).encode()
     + rb")"
 )
-_FIRST: Final = _SAYING.groupindex["text"] + 1  # the number of the first saying's group
+_BY_GROUP: Final = {
+    _LINE.groupindex[f"said_{number}"]: _Saying(
+        means, one, {name: _LINE.groupindex[f"{name}_{number}"] for name in one.groupindex}
+    )
+    for number, (means, one) in enumerate(_SAYINGS)
+}
 
 
 class Faults:
@@ -171,28 +189,28 @@ class Faults:
         """Takes whole lines of the log, as a `filelog` with `ike_name` has them; yields the failures and ends that they
         tell. Most lines tell none: a login makes charon write some fifty."""
         for line in lines.split(b"\n"):
-            if found := _SAYING.match(line, 0, _LONGEST):
-                name, number = _text(found["name"] or b""), int(found["number"] or 0)
-                why, saying = _SAYINGS[(found.lastindex or 0) - _FIRST]
-                if said := saying.match(_text(line[found.start("text") : _LONGEST])):
-                    yield from self._hear(name, number, why, said)
+            if found := _LINE.match(line, 0, _LONGEST):
+                saying = _BY_GROUP[found.lastindex or 0]
+                told = {name: found[group] for name, group in saying.details.items()}
+                details = {name: _text(said) for name, said in told.items() if said is not None}
+                yield from self._hear(_text(found["name"] or b""), int(found["number"] or 0), saying, details)
 
-    def _hear(self, name: str, number: int, why: Why | Ending | None, said: re.Match[str]) -> Iterator[Fault | Ended]:
-        if said.re is _STARTED:
+    def _hear(self, name: str, number: int, saying: _Saying, details: dict[str, str]) -> Iterator[Fault | Ended]:
+        if saying.pattern is _STARTED:
             # Another charon, which numbers from 1 again.
             self._heard.clear()
             return
         heard = self._of(number) if number else {}
-        if why is None:
-            heard |= _named(said)
-        elif isinstance(why, Ending):
-            yield Ended(number, why)
-        elif said.re is not _MISMATCHED or "mismatched" in heard:
-            details = heard | _named(said)
-            address, local = details.pop("address", ""), details.pop("local", "")
+        if saying.means is None:
+            heard |= details
+        elif isinstance(saying.means, Ending):
+            yield Ended(number, saying.means)
+        elif saying.pattern is not _MISMATCHED or "mismatched" in heard:
+            about = heard | details
+            address, local = about.pop("address", ""), about.pop("local", "")
             connection = name if interface_of(name) else ""
             if connection or address:
-                yield Fault(why, connection, address, local, details, number)
+                yield Fault(saying.means, connection, address, local, about, number)
 
     def _of(self, number: int) -> dict[str, str]:
         """Returns what was heard of an IKE SA, to be added to."""
@@ -201,10 +219,6 @@ class Faults:
         if len(self._heard) > _REMEMBERED:
             self._heard.popitem(last=False)
         return heard
-
-
-def _named(found: re.Match[str]) -> dict[str, str]:
-    return {key: value for key, value in found.groupdict().items() if value is not None}
 
 
 def _text(octets: bytes) -> str:
