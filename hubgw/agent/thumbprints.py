@@ -155,6 +155,11 @@ class Thumbprints:
         new = {number: one for number, one in self._of(watch, sas).items() if self._proof(one) is None}
         shown: tuple[Certificate, ...] = ()
         found = dict[tuple[str, str], Proof]()
+        if not watch.thumbprints:
+            # charon takes long to tell all that it remembers.
+            for number, made in (await self._prove_by_name(new, watch)).items():
+                found[spis(new.pop(number).sa)] = made
+                self._users.note(number, made)
         if new or not watch.thumbprints - self._kept.known().keys() <= self._sought:
             held = await self._strongswan.remembered()
             self._sought = frozenset()
@@ -170,6 +175,21 @@ class Thumbprints:
                     self._users.note(number, proof)
         self._proofs.keep(found, None if sas.ike is None else set(map(spis, sas.ike)))
         return shown
+
+    async def _prove_by_name(self, new: Mapping[int, Session], watch: _Watch) -> dict[int, Proof]:
+        """Finds out by what those proved themselves who have just come, as far as charon finds it by their names."""
+        found, asked = dict[int, Proof](), dict[str, Held]()
+        for number, session in new.items():
+            identity, login = session.identity, session.login
+            if self._users.is_older(session) or "*" in identity or self._now() - login > _HEARD_WITHIN:
+                continue
+            if identity not in asked:
+                asked[identity] = await self._strongswan.remembered(identity)
+            held = asked[identity]
+            by = frozenset(one.thumbprint for one in held.certificates if one.digest not in watch.given)
+            if by and login - _SKEW > held.since:
+                found[number] = Proof(by)
+        return found
 
     async def _prove(self, session: Session, watch: _Watch, held: Held) -> Proof:
         """Finds out by what somebody proved himself: it was remembered then, and is while charon has forgotten none.

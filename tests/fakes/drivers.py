@@ -217,7 +217,7 @@ class FakeStrongswan:
         self.remembers: tuple[Certificate, ...] = ()
         self.remembers_besides: frozenset[str] = frozenset()  # digests
         self.forgot = 0.0  # when it was told to
-        self.asked_for = 0  # how often what it remembers was
+        self.asked_for: list[str] = []  # whose certificates, "" of everybody's
         self.by_its_own_rules: dict[str, tuple[Certificate, ...]] = {}  # by identity
         self.refuses_to_initiate = ""
         self.expected: tuple[Object, ...] = ()
@@ -295,7 +295,7 @@ class FakeStrongswan:
 
     async def remembered(self, identity: str = "") -> Held:
         self.reach.ask("remembered")
-        self.asked_for += 1
+        self.asked_for.append(identity)
         shown = self.by_its_own_rules.get(identity, ()) if identity else self.remembers
         held = Held.of([{"type": b"X509", "data": one.der} for one in shown], 0.0)
         return replace(held, digests=held.digests | self.remembers_besides, since=self.forgot)

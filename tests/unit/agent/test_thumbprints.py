@@ -269,7 +269,7 @@ def test_charon_is_asked_where_that_may_tell_something_new(rig: Agent) -> None:
         charon = rig.machine.strongswan
         for sas in ((), (sa(1, "alice"), sa(2, "alice")), ()):
             assert await rig.come(*sas, remembers=(ALICE,)) == []
-        assert charon.asked_for == 2
+        assert charon.asked_for == ["", ""]
         charon.reach.fail_calls["terminate"] = 1
         with pytest.raises(DriverError):
             await rig.come(sa(3, "bob"), remembers=(BOB,))
@@ -289,10 +289,10 @@ def test_where_nothing_is_revoked_charon_is_asked_before_it_forgets_who_came(
     async def case() -> None:
         await rig.revoke()
         charon = rig.machine.strongswan
-        charon.remembers = (ALICE,)
+        charon.by_its_own_rules = {"O=Example, CN=alice": (ALICE,)}
         rig.users.take(Came(sa(100, "alice")))
         following = asyncio.ensure_future(rig.thumbprints.follow())
-        await until(lambda: charon.asked_for == 1)
+        await until(lambda: charon.asked_for == ["O=Example, CN=alice"])
         for number in range(1, MANY):
             rig.users.take(Came(sa(number, f"user{number}")))
             rig.users.take(Came(sa(number + 100, f"user{number}")))
@@ -300,5 +300,21 @@ def test_where_nothing_is_revoked_charon_is_asked_before_it_forgets_who_came(
         assert not done, "fewer names than charon remembers"
         rig.users.take(Came(sa(MANY, f"user{MANY}")))
         await following
+
+    run(case())
+
+
+def test_where_nothing_is_revoked_charon_is_asked_for_those_who_have_come_alone(rig: Agent) -> None:
+    async def case() -> None:
+        await rig.revoke()
+        charon = rig.machine.strongswan
+        alice, pattern = "O=Example, CN=alice", "O=Example, CN=*"
+        charon.by_its_own_rules = {alice: (ALICE, RENEWED), pattern: (ALICE,)}
+        await rig.come(sa(1, "alice"), sa(2, "alice"), remembers=(ALICE, BOB))
+        assert charon.asked_for == [alice]
+        await rig.come(sa(3, "*"), sa(4, "bob"))
+        assert charon.asked_for == [alice, "O=Example, CN=bob", ""], "a pattern, and whom charon does not find so"
+        await rig.revoke(RENEWED)
+        assert await rig.come() == [1, 2], "who may be in by it"
 
     run(case())
