@@ -30,7 +30,7 @@ from hubgw.plan.types import UsersOf
 
 EVERY: Final = 1.0  # seconds for which a login is waited for, before what no event told is looked for
 TOGETHER: Final = 0.2  # seconds: of many who sign on at once charon is asked together
-LEISURE: Final = 3.0  # seconds, where nothing is revoked, unless so many sign on that charon may forget some
+LEISURE: Final = 1.0  # seconds, where nothing is revoked
 HURRY: Final = 0.02  # seconds, where somebody may come by what is revoked and was not seen: charon soon forgets
 BEGUN: Final = 5.0
 BEGUN_BY_EAP: Final = 30.0
@@ -104,16 +104,11 @@ class Thumbprints:
 
     async def follow(self) -> None:
         """Waits for a login, not long, runs a round, and waits for more. Raises DriverError, StoreError."""
-        signed_on = self._users.sign_ons
         with suppress(TimeoutError):
-            await asyncio.wait_for(signed_on.some.wait(), EVERY)
-        signed_on.looked()
+            await asyncio.wait_for(self._users.signed_on.wait(), EVERY)
+        self._users.signed_on.clear()
         await self.round()
-        if self._watch.thumbprints:
-            await asyncio.sleep(HURRY if self._sought else TOGETHER)
-        else:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(signed_on.many.wait(), LEISURE)
+        await asyncio.sleep(HURRY if self._sought else TOGETHER if self._watch.thumbprints else LEISURE)
 
     async def round(self) -> None:
         """Ends who is in by what is revoked, and who may be. Raises DriverError, StoreError."""

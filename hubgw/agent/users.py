@@ -3,6 +3,7 @@
 Events say what came and went at once, and lists what no event said. An SA that is older than the agent is no login.
 """
 
+import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Mapping, Set
@@ -16,7 +17,6 @@ from hubgw.agent.pools import Pools
 from hubgw.agent.proofs import Proof
 from hubgw.agent.reconcile import Reconciler
 from hubgw.agent.refusals import NO_GOOD, Refusals, words
-from hubgw.agent.sign_ons import SignOns
 from hubgw.agent.statuses import SessionStatus, UserStatus
 from hubgw.agent.user_sessions import REPLACED, Session, fields, spis, stands, user_of, whose
 from hubgw.drivers.strongswan.codec import IkeSa, is_another
@@ -100,7 +100,7 @@ class Users:
         self._charon = 0.0
         self._index = _Index.of(None)
         self._logins: OrderedDict[str, float] = OrderedDict()
-        self.sign_ons = SignOns()
+        self.signed_on = asyncio.Event()
         self.barred: set[int] = set()  # IKE SAs of those who are to get nothing
         self.refusals = Refusals(journal, clock, now)
         self.pools = Pools(reconciler, strongswan, journal)
@@ -263,7 +263,7 @@ class Users:
         session = self._sessions[sa.uniqueid] = Session(sa, users, login)
         status = session.status
         _keep(self._logins, status.user, login)
-        self.sign_ons.add(sa.identity)
+        self.signed_on.set()
         if not self.is_older(session):
             self._journal.record("user.login", users.gateway, **fields(status))
 
@@ -272,7 +272,7 @@ class Users:
         if users is None or not sa.connection.endswith(BARRED) or sa.state != "ESTABLISHED":
             return
         self.barred.add(sa.uniqueid)
-        self.sign_ons.add(sa.identity)
+        self.signed_on.set()
         if sa.uniqueid not in self._refused:
             _keep(self._refused, sa.uniqueid, None)
             self.refusals.take(users, user_of(sa.identity), sa.remote_address, NO_GOOD)

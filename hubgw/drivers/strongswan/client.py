@@ -44,14 +44,14 @@ class Session(vici.Session):  # type: ignore[misc]
         self._streams: set[str] = set()
 
     def request(self, command: str, message: Mapping[str, object] | None = None) -> dict[str, Any]:
-        """Makes a request and returns the answer. Raises SessionException where charon refuses."""
+        """Makes a request and returns the answer. Raises DriverError where charon refuses."""
         self._send(command, message or {})
         return _accepted(command, self._answer(self._receive()))
 
     def streamed_request(
         self, command: str, event: str, message: Mapping[str, object] | None = None
     ) -> list[dict[str, Any]]:
-        """Makes a request whose answer comes as events; returns those. Raises SessionException where charon refuses.
+        """Makes a request whose answer comes as events; returns those. Raises DriverError where charon refuses.
 
         They come to nobody but whoever has asked, so that it is enough to ask for such events once.
         """
@@ -89,12 +89,16 @@ class Session(vici.Session):  # type: ignore[misc]
 
 
 def _refusal(answer: Mapping[str, Any]) -> str:
-    return "" if answer.get("success", b"yes") == b"yes" else str(answer.get("errmsg", b"refused").decode())
+    return (
+        ""
+        if answer.get("success", b"yes") == b"yes"
+        else str(answer.get("errmsg", b"refused").decode(errors="replace"))
+    )
 
 
 def _accepted(command: str, answer: dict[str, Any]) -> dict[str, Any]:
     if refusal := _refusal(answer):
-        raise vici.exception.SessionException(f"charon refuses {command}: {refusal}")
+        raise DriverError(f"charon: refuses {command}: {refusal}")
     return answer
 
 
@@ -111,7 +115,7 @@ class Client:
         """Runs `work` with a session in the worker thread.
 
         Raises:
-            DriverError: charon cannot be reached, or was lost meanwhile.
+            DriverError: charon cannot be reached, was lost meanwhile, or refuses.
         """
         return await asyncio.get_running_loop().run_in_executor(self._worker, self._call, work)
 

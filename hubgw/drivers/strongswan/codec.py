@@ -354,5 +354,5 @@ def _text(value: object) -> str:
     return ",".join(map(_text, value)) if isinstance(value, list) else "" if value is None else str(value)
 
 
-def _number(value: object) -> int:
-    return int(value) if isinstance(value, bytes) and value.isdigit() else 0
+def _number(value: bytes | None) -> int:
+    return int(value) if value and value.isdigit() else 0

@@ -52,8 +52,10 @@ def decode(octets: bytes) -> dict[str, Any]:
                 at += 1
             else:
                 raise MalformedError(f"octet {at}: begins nothing, got {element}")
-    except (IndexError, UnicodeDecodeError) as error:
-        raise MalformedError(f"octet {at}: {error}") from error
+    except IndexError as error:
+        raise MalformedError(f"octet {at}: ends within an element, or a section that has not begun") from error
+    except UnicodeDecodeError as error:
+        raise MalformedError(f"octet {at}: has a name that is no UTF-8, got {octets[at:after]!r}") from error
     if around or at > end:
         raise MalformedError(f"octet {end}: the message ends within a section or a value")
     return message

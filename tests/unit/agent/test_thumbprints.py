@@ -1,6 +1,5 @@
 """Thumbprints of certificates that others' authorities issued: whom charon refuses, who is ended, and who stays."""
 
-import asyncio
 import json
 import time
 from collections.abc import Iterator
@@ -10,10 +9,8 @@ from unittest.mock import patch
 
 import pytest
 
-from hubgw.agent import thumbprints
 from hubgw.agent.barred import BarredCertificates
 from hubgw.agent.proofs import Proofs
-from hubgw.agent.sign_ons import MANY
 from hubgw.agent.thumbprints import BEGUN, BEGUN_BY_EAP, Thumbprints
 from hubgw.drivers.base import DriverError
 from hubgw.drivers.strongswan.codec import IkeSa
@@ -25,7 +22,7 @@ from hubgw.store.sqlite import SqliteStore
 from hubgw.store.types import StoreError
 from tests.certificates import make
 from tests.fakes.drivers import child_sa, ike_sa
-from tests.unit.agent.rig import Rig, run, until
+from tests.unit.agent.rig import Rig, run
 from tests.unit.agent.test_users import applied, roots
 
 CLIENT = "192.0.2.202"
@@ -277,29 +274,6 @@ def test_charon_is_asked_where_that_may_tell_something_new(rig: Agent) -> None:
         charon.ike.append(sa(4, "nobody"))
         await rig.settle()
         assert await rig.come() == [4], "no event told of it"
-
-    run(case())
-
-
-def test_where_nothing_is_revoked_charon_is_asked_before_it_forgets_who_came(
-    rig: Agent, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(thumbprints, "LEISURE", 3_600.0)
-
-    async def case() -> None:
-        await rig.revoke()
-        charon = rig.machine.strongswan
-        charon.by_its_own_rules = {"O=Example, CN=alice": (ALICE,)}
-        rig.users.take(Came(sa(100, "alice")))
-        following = asyncio.ensure_future(rig.thumbprints.follow())
-        await until(lambda: charon.asked_for == ["O=Example, CN=alice"])
-        for number in range(1, MANY):
-            rig.users.take(Came(sa(number, f"user{number}")))
-            rig.users.take(Came(sa(number + 100, f"user{number}")))
-        done, _ = await asyncio.wait([following], timeout=0.05)
-        assert not done, "fewer names than charon remembers"
-        rig.users.take(Came(sa(MANY, f"user{MANY}")))
-        await following
 
     run(case())
 

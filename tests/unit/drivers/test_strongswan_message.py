@@ -41,10 +41,10 @@ def test_a_message_that_is_cut_short_is_none(length: int) -> None:
 @pytest.mark.parametrize(
     ("octets", "why"),
     [
-        (b"\x02", "octet 0: pop from empty list"),
+        (b"\x02", "octet 0: ends within an element, or a section that has not begun"),
         (b"\x07\x00", "octet 0: begins nothing, got 7"),
         (b"\x00\x00", "octet 0: begins nothing, got 0"),
-        (b"\x03\x01\xff\x00\x00", "octet 0: 'utf-8' codec can't decode byte 0xff"),
+        (b"\x03\x01\xff\x00\x00", "octet 0: has a name that is no UTF-8, got b'\\x03\\x01\\xff'"),
         (b"\x04\x01a\x03\x01", "octet 3: is no item of a list, and not its end, got 3"),
     ],
 )
