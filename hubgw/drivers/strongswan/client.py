@@ -46,7 +46,7 @@ class Session(vici.Session):  # type: ignore[misc]
     def request(self, command: str, message: Mapping[str, object] | None = None) -> dict[str, Any]:
         """Makes a request and returns the answer. Raises DriverError where charon refuses."""
         self._send(command, message or {})
-        return _accepted(command, self._answer(self._receive()))
+        return _accepted(command, _answer(self._receive()))
 
     def streamed_request(
         self, command: str, event: str, message: Mapping[str, object] | None = None
@@ -62,7 +62,7 @@ class Session(vici.Session):  # type: ignore[misc]
         told = []
         while (packet := self._receive()).response_type == Packet.EVENT:
             told.append(decode(packet.payload.read()))
-        _accepted(command, self._answer(packet))
+        _accepted(command, _answer(packet))
         return told
 
     def refusals(self, requests: Sequence[Request]) -> list[str]:
@@ -70,10 +70,10 @@ class Session(vici.Session):  # type: ignore[misc]
         answers: list[str] = []
         for sent, (command, message) in enumerate(requests):
             if sent - len(answers) >= WINDOW:
-                answers.append(_refusal(self._answer(self._receive())))
+                answers.append(_refusal(_answer(self._receive())))
             self._send(command, message)
         while len(answers) < len(requests):
-            answers.append(_refusal(self._answer(self._receive())))
+            answers.append(_refusal(_answer(self._receive())))
         return answers
 
     def _send(self, command: str, message: Mapping[str, object]) -> None:
@@ -82,18 +82,17 @@ class Session(vici.Session):  # type: ignore[misc]
     def _receive(self) -> Any:
         return Packet.parse(self.transport.receive())
 
-    def _answer(self, packet: Any) -> dict[str, Any]:
-        if packet.response_type != Packet.CMD_RESPONSE:
-            raise vici.exception.SessionException(f"charon answered with a packet of type {packet.response_type}")
-        return decode(packet.payload.read())
+
+def _answer(packet: Any) -> dict[str, Any]:
+    if packet.response_type != Packet.CMD_RESPONSE:
+        raise vici.exception.SessionException(f"charon answered with a packet of type {packet.response_type}")
+    return decode(packet.payload.read())
 
 
 def _refusal(answer: Mapping[str, Any]) -> str:
-    return (
-        ""
-        if answer.get("success", b"yes") == b"yes"
-        else str(answer.get("errmsg", b"refused").decode(errors="replace"))
-    )
+    if answer.get("success", b"yes") == b"yes":
+        return ""
+    return str(answer.get("errmsg", b"refused").decode(errors="replace"))
 
 
 def _accepted(command: str, answer: dict[str, Any]) -> dict[str, Any]:

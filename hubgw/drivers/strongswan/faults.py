@@ -191,8 +191,9 @@ class Faults:
         for line in lines.split(b"\n"):
             if found := _LINE.match(line, 0, _LONGEST):
                 saying = _BY_GROUP[found.lastindex or 0]
-                told = {name: found[group] for name, group in saying.details.items()}
-                details = {name: _text(said) for name, said in told.items() if said is not None}
+                details = {
+                    name: _text(said) for name, group in saying.details.items() if (said := found[group]) is not None
+                }
                 yield from self._hear(_text(found["name"] or b""), int(found["number"] or 0), saying, details)
 
     def _hear(self, name: str, number: int, saying: _Saying, details: dict[str, str]) -> Iterator[Fault | Ended]:
