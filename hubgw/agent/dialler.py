@@ -67,7 +67,12 @@ class Dialler:
         tunnels = state.desired.plan.tunnels
         carried = state.sas.installed
         # A tunnel that the kernel carries on SAs of a charon that is gone is up, and wants successors.
-        down = [tunnel for tunnel in tunnels if not set(tunnel.children) <= carried.get(tunnel.name, {}).keys()]
+        # What charon has not been given it cannot start; a refusal would only put the tunnel off.
+        down = [
+            tunnel
+            for tunnel in tunnels
+            if tunnel.name in state.loaded and not set(tunnel.children) <= carried.get(tunnel.name, {}).keys()
+        ]
         names = {tunnel.name for tunnel in tunnels}
         partly = {tunnel.name for tunnel in down if carried.get(tunnel.name)}
         for name in names.difference(tunnel.name for tunnel in down):

@@ -107,6 +107,7 @@ class Reconciler:
             settled = state.whole and not state.unfinished and self.routing.whole and state.desired is desired
             state.whole = state.unfinished = False
             seen = await self._observe(desired.plan)
+            state.loaded &= {obj.name for obj in seen if isinstance(obj, IkeConnection)}
             sas = await self._sas()
             up = up_tunnels(desired.plan.tunnels, sas)
             before = [*state.wanted, *self.routing.groups(state.up), *state.framed]
@@ -125,10 +126,11 @@ class Reconciler:
             if settled:
                 self._tell(ops, before)
             state.desired, state.wanted, state.framed = desired, wanted, framed
-            refused = {target(error.op) for error in errors}
-            state.loaded = frozenset(
-                obj.name for obj in wanted if isinstance(obj, IkeConnection) and obj not in refused
-            )
+            if "strongswan" not in state.unreachable:
+                refused = {target(error.op) for error in errors}
+                state.loaded = frozenset(
+                    obj.name for obj in wanted if isinstance(obj, IkeConnection) and obj not in refused
+                )
             self._note(sas, up)
             state.passes, state.writes = state.passes + 1, len(ops)
             state.whole = not (errors or state.unreachable or self._framed.failure) and self.routing.whole

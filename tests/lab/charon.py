@@ -30,6 +30,8 @@ charon-systemd {{
       path = {directory}/charon.log
       default = 1
       flush_line = yes
+      time_format = %b %e %T
+      time_add_ms = yes
     }}
   }}
 }}

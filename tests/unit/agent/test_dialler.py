@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from hubgw.agent import dialler as dialler_module
 from hubgw.agent.dialler import CHILD_WITHIN, DUPLICATE_AGE, LONGEST_DELAY, Dialler
+from hubgw.plan.types import Op, OpError
 from tests.fakes.drivers import child_sa, ike_sa
 from tests.unit.agent.rig import BRANCHES, FIRST, SECOND, Rig, run
 from tests.unit.agent.test_users import USERS
@@ -235,6 +237,35 @@ def test_tunnels_on_sas_of_a_dead_charon_get_successors(tmp_path: Path, clock: C
         assert len(rig.reconciler.state.up) == 4
         await dialler.round()
         assert len(rig.machine.strongswan.initiated) == 4
+
+    run(case())
+
+
+def test_a_new_charon_is_asked_for_nothing_that_it_has_not_been_given_yet(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def case() -> None:
+        rig = await Rig(tmp_path).connected()
+        charon = rig.machine.strongswan
+        dialler = Dialler(rig.reconciler, rig.machine.drivers.strongswan, rig.journal)
+        charon.reach.away = "charon: gone"
+        await rig.reconciler.follow()
+        charon.reach.away = ""
+        charon.restart(time.time() - 5)
+        asked: list[list[tuple[str, ...]]] = []
+        loads = charon.apply
+
+        async def apply(ops: Sequence[Op]) -> list[OpError]:
+            await dialler.round(moved=True)
+            asked.append(list(charon.initiated))
+            return await loads(ops)
+
+        monkeypatch.setattr(charon, "apply", apply)
+        charon.fail_next(("IkeConnection", "hgt3"))
+        await rig.reconciler.reconcile()
+        assert asked and not any(asked)
+        await dialler.round()
+        assert charon.initiated == [("hgt1",), ("hgt2",), ("hgt4",)]
 
     run(case())
 
