@@ -53,7 +53,8 @@ FIRST_LISTEN = 0.1
 LONGEST_RETRY = 30.0
 READ_FOR = 10.0  # seconds: where charon's log was read for longer, its loss is another
 EXPIRY_EVERY = 60.0  # seconds: a certificate that is applied with few days left is told soon
-POLL = 1.0  # seconds: charon tells nobody that a connection was unloaded
+POLL = 1.0  # seconds
+SELDOM = 5.0  # seconds: charon tells nobody that a connection was unloaded, or that a pool has an address again
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +170,7 @@ class Agent:
             self._diagnose,
             self._dial,
             self._names,
+            self._ask,
             self._sign_ons,
             self._judge,
             self._bgp,
@@ -269,7 +271,7 @@ class Agent:
             await self._reconciler.follow()
         except DriverError:
             self._triggers.fire()
-        await self._dialler.round(moved=True)
+        await self._dialler.round()
 
     async def _names(self) -> None:
         """What the names of branches lead to, of tunnels that are down."""
@@ -277,10 +279,9 @@ class Agent:
         await self._resolver.round()
 
     async def _sign_ons(self) -> None:
-        """Users who signed on and off, as far as no event told, and how full their pools are."""
+        """Users who signed on and off, as far as no event told."""
         await asyncio.sleep(POLL)
-        with suppress(DriverError):
-            await self._users.round()
+        self._users.round()
 
     async def _judge(self) -> None:
         """By which certificates users signed on."""
@@ -299,10 +300,18 @@ class Agent:
         await self._routing.follow()
 
     async def _dial(self) -> None:
-        """Attempts that are due, and what no event tells: connections that somebody unloaded, a follow-up cut short."""
+        """Attempts that are due, and a follow-up that was cut short."""
         await asyncio.sleep(POLL)
         await self._dialler.round()
         with suppress(DriverError):
             await self._routing.tick()
-            if self._reconciler.state.unfinished or await self._reconciler.has_lost_connections():
+        if self._reconciler.state.unfinished:
+            self._triggers.fire()
+
+    async def _ask(self) -> None:
+        """Connections that somebody unloaded, and how full the pools of users are."""
+        await asyncio.sleep(SELDOM)
+        with suppress(DriverError):
+            if await self._reconciler.has_lost_connections():
                 self._triggers.fire()
+            await self._users.pools.round()

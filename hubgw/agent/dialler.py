@@ -13,21 +13,21 @@ from collections.abc import Sequence, Set
 
 from hubgw.agent.backoff import Backoff
 from hubgw.agent.journal import Journal
-from hubgw.agent.live import CHILD_UP
+from hubgw.agent.live import CHILD_UP, Sas
 from hubgw.agent.reconcile import Reconciler
 from hubgw.agent.renewal import Renewal
 from hubgw.drivers.base import DriverError
 from hubgw.drivers.strongswan.codec import IkeSa, by_connection, duplicates
 from hubgw.drivers.strongswan.driver import StrongswanDriver
 from hubgw.plan.ipsec import IkeServer
-from hubgw.plan.types import TunnelOf
+from hubgw.plan.types import Plan, TunnelOf
 
 FIRST_DELAY = 2.0  # seconds
 LONGEST_DELAY = 30.0
 BURST = 100
 """Attempts in one round: charon's worker threads serve the branches' own attempts too."""
 
-LIST_EVERY = 15.0  # seconds: all SAs of two thousand tunnels take a while to list
+LIST_EVERY = 15.0  # seconds, while something waits for its time: all SAs of two thousand tunnels take a while to list
 
 CHILD_WITHIN = 20.0
 """Seconds after which an IKE SA of ours that got no child is given up: more than all retransmissions of one message."""
@@ -51,20 +51,24 @@ class Dialler:
         self._renewal = Renewal(strongswan, journal, self._initiate)
         self._cleanups = Backoff(DUPLICATES_AFTER, 16 * DUPLICATES_AFTER)
         self._asked: dict[int, float] = {}  # when a child was asked for lately, or in vain, by unique id of its IKE SA
+        self._looked: Sas | None = None
+        self._unsettled = False  # whether some SA is not as it is to be
         self._listed = 0.0
         self._busy = asyncio.Lock()
 
-    async def round(self, *, moved: bool = False) -> None:
-        """Does what is due; `moved` says that SAs came or went. Does nothing while charon cannot be asked."""
+    async def round(self) -> None:
+        """Does what is due, and what the SAs that the reconciler saw last call for. Does nothing while charon cannot be
+        asked."""
         async with self._busy:
-            await self._round(moved)
+            await self._round()
 
-    async def _round(self, moved: bool) -> None:
+    async def _round(self) -> None:
         state = self._reconciler.state
         if state.desired is None or "strongswan" in state.unreachable:
             return
         now = asyncio.get_running_loop().time()
-        tunnels = state.desired.plan.tunnels
+        plan = state.desired.plan
+        tunnels = plan.tunnels
         carried = state.sas.installed
         # A tunnel that the kernel carries on SAs of a charon that is gone is up, and wants successors.
         # What charon has not been given it cannot start; a refusal would only put the tunnel off.
@@ -84,11 +88,16 @@ class Dialler:
             tunnel.initiates and (self._completions if tunnel.name in partly else self._attempts).due(tunnel.name, now)
             for tunnel in down
         )
-        if not (moved or due or self._asked) and now - self._listed < LIST_EVERY:
+        is_new, self._looked = state.sas is not self._looked, state.sas
+        if is_new:
+            self._unsettled = self._calls(_of_tunnels(state.sas.ike or (), plan), names)
+        if not (due or self._asked or (self._unsettled and (is_new or now - self._listed >= LIST_EVERY))):
             return
         self._listed = now
         try:
+            # Anew: the numbers of what was seen may be another charon's by now.
             sas = await self._strongswan.sas()
+            self._unsettled = self._calls(_of_tunnels(sas, plan), names)
             if {sa.connection for sa in sas if any(child.state in CHILD_UP for child in sa.children)} != set(carried):
                 await self._reconciler.follow()
             self._asked = {
@@ -98,10 +107,17 @@ class Dialler:
             }
             await self._dial(down, sas, now)
             await self._renewal.round(tunnels, sas, now)
-            of_users = {obj.name for obj in state.desired.plan.objects if isinstance(obj, IkeServer)}
-            await self._clean_up([sa for sa in sas if sa.connection not in of_users], names, now)
+            await self._clean_up(_of_tunnels(sas, plan), names, now)
         except DriverError as error:
             self._journal.record("charon.lost", level=logging.WARNING, reason=error)
+
+    def _calls(self, sas: Sequence[IkeSa], wanted: Set[str]) -> bool:
+        """Tells whether SAs call for something, now or when they are older."""
+        return (
+            bool(self._strongswan.changed or duplicates(sas, 0))
+            or any(sa.state == "ESTABLISHED" and not sa.children for sa in sas)
+            or any(sa.connection and sa.connection not in wanted for sa in sas)
+        )
 
     async def _dial(self, down: Sequence[TunnelOf], sas: Sequence[IkeSa], now: float) -> None:
         of_connection = by_connection(sas)
@@ -162,6 +178,12 @@ class Dialler:
                 self._cleanups.failed(name, now)
                 self._journal.record("tunnel.duplicate", tunnel=name, ike_sa=uniqueid)
                 await self._strongswan.terminate(uniqueid)
+
+
+def _of_tunnels(sas: Sequence[IkeSa], plan: Plan) -> list[IkeSa]:
+    """Returns the SAs without those of users, who come and go by themselves."""
+    of_users = {obj.name for obj in plan.objects if isinstance(obj, IkeServer)}
+    return [sa for sa in sas if sa.connection not in of_users]
 
 
 def _lacks_child(sa: IkeSa) -> bool:

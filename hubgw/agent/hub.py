@@ -23,6 +23,7 @@ from hubgw.agent.statuses import (
     Issued,
     IssuedToUser,
     Json,
+    PoolStatus,
     ResourceStatus,
     SessionStatus,
     Status,
@@ -167,7 +168,7 @@ class Hub:
             certificates=certificate_statuses(desired, self._certificates, counters.time),
             sessions=tuple(self._users.sessions()),
             users=tuple(self._users.users()),
-            pools=tuple(self._users.pools.statuses()),
+            pools=tuple(await self._pools()),
         )
 
     async def bgp_peers(self, of: str) -> Sequence[BgpPeerStatus]:
@@ -204,8 +205,13 @@ class Hub:
         tunnels = tunnel_statuses(desired.plan, self._reconciler.state, counters)
         certificates = certificate_statuses(desired, self._certificates, counters.time)
         carried = await self._carried(desired.plan)
-        gateways = user_gateways(desired.plan, self._users.sessions(), self._users.pools.statuses(), carried)
+        gateways = user_gateways(desired.plan, self._users.sessions(), await self._pools(), carried)
         return exposition(tunnels, await self.bgp_peers(""), certificates, gateways)
+
+    async def _pools(self) -> Sequence[PoolStatus]:
+        with suppress(DriverError):
+            await self._users.pools.round()
+        return self._users.pools.statuses()
 
     async def _carried(self, plan: Plan) -> Mapping[str, tuple[int, int]]:
         with suppress(DriverError):

@@ -176,8 +176,8 @@ class Users:
         """Takes note that charon is not heard any longer: what it says next may be another's word."""
         self._unheard = {spis(one.sa) for one in self._sessions.values()}
 
-    async def round(self) -> None:
-        """Tells what is due. Raises DriverError."""
+    def round(self) -> None:
+        """Tells what is due."""
         self.look()
         now, ends = self._clock(), self._reconciler.ends
         for number, (session, at) in list(self._leaving.items()):
@@ -186,7 +186,6 @@ class Users:
                 reason = self._reasons.pop(number, _UNTOLD)
                 self._tell_end(session, ends.take(session.sa) or reason)
         self.refusals.round()
-        await self.pools.round()
 
     async def disconnect(self, name: str, who: str) -> list[SessionStatus]:
         """Ends the sessions of a user, or of the one who was given an address. Raises DriverError."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hubgw.agent import dialler as dialler_module
-from hubgw.agent.dialler import CHILD_WITHIN, DUPLICATE_AGE, LONGEST_DELAY, Dialler
+from hubgw.agent.dialler import CHILD_WITHIN, DUPLICATE_AGE, LIST_EVERY, LONGEST_DELAY, Dialler
 from hubgw.plan.types import Op, OpError
 from tests.fakes.drivers import child_sa, ike_sa
 from tests.unit.agent.rig import BRANCHES, FIRST, SECOND, Rig, run
@@ -115,9 +115,31 @@ def test_sas_are_listed_seldom_once_every_child_that_was_asked_for_has_stood(tmp
         clock.now += CHILD_WITHIN + 1
         await dialler.round()
         before = charon.reach.calls["sas"]
-        clock.now += 1.0
+        clock.now += 10 * LIST_EVERY
         await dialler.round()
         assert charon.reach.calls["sas"] == before
+        await rig.reconciler.reconcile()
+        before = charon.reach.calls["sas"]
+        await dialler.round()
+        assert charon.reach.calls["sas"] == before, "what a pass has listed calls for nothing"
+
+    run(case())
+
+
+def test_sas_are_listed_again_while_one_is_to_grow_older(tmp_path: Path, clock: Clock) -> None:
+    async def case() -> None:
+        rig = await Rig(tmp_path).connected()
+        charon = rig.machine.strongswan
+        dialler = Dialler(rig.reconciler, rig.machine.drivers.strongswan, rig.journal)
+        young = ike_sa("hgt1", uniqueid=40, spi="ff", established=DUPLICATE_AGE - 20, children=(child_sa("hgt1"),))
+        charon.ike.append(young)
+        await rig.reconciler.follow()
+        await dialler.round()
+        assert charon.terminated == []
+        clock.now += LIST_EVERY
+        charon.ike[-1] = replace(young, established=DUPLICATE_AGE)
+        await dialler.round()
+        assert charon.terminated == [1]
 
     run(case())
 
@@ -130,13 +152,13 @@ def test_a_branch_that_ends_each_child_at_once_is_not_asked_for_another_each_tim
         for _ in range(5):
             for charon.ike in ([without], [replace(without, children=(child_sa("hgt1"),))]):
                 await rig.reconciler.follow()
-                await dialler.round(moved=True)
+                await dialler.round()
                 clock.now += 1.0
         assert charon.initiated.count(("hgt1", "hgt1")) == 1
         charon.ike = [without]
         clock.now += CHILD_WITHIN
         await rig.reconciler.follow()
-        await dialler.round(moved=True)
+        await dialler.round()
         assert charon.terminated == [5]
 
     run(case())
@@ -154,7 +176,7 @@ def test_a_branchs_ike_sa_without_a_child_gets_one_when_it_had_its_time(tmp_path
         assert ("hgt1", "hgt1") not in charon.initiated
         assert ("hgt2", "hgt2") in charon.initiated
         clock.now += CHILD_WITHIN + 1
-        await dialler.round(moved=True)
+        await dialler.round()
         assert charon.terminated == [6]
 
     run(case())
@@ -165,7 +187,7 @@ def test_an_ike_sa_of_a_connection_that_is_gone_is_ended(tmp_path: Path, clock: 
         rig, dialler = await started(tmp_path)
         charon = rig.machine.strongswan
         charon.ike = [ike_sa("hgt99", uniqueid=9), ike_sa("", uniqueid=10)]
-        await dialler.round(moved=True)
+        await dialler.round()
         assert charon.terminated == [9]
 
     run(case())
@@ -180,9 +202,9 @@ def test_a_session_of_users_is_ended_where_its_way_in_is_gone(tmp_path: Path, cl
         name = (await rig.compiler.latest()).plan.users[0].name
         ways = (name, name, f"{name}-eap", f"{name}-eap", f"{name}-0123abcd", f"{name}-eap-0123abcd")
         charon.ike = [ike_sa(way, uniqueid=number) for number, way in enumerate(ways)]
-        await dialler.round(moved=True)
+        await dialler.round()
         clock.now += DUPLICATE_AGE + 1
-        await dialler.round(moved=True)
+        await dialler.round()
         # An agent that is killed has perhaps unloaded a connection, and not yet ended what stands by it.
         assert set(charon.terminated) == {4, 5}
 
@@ -256,7 +278,7 @@ def test_a_new_charon_is_asked_for_nothing_that_it_has_not_been_given_yet(
         loads = charon.apply
 
         async def apply(ops: Sequence[Op]) -> list[OpError]:
-            await dialler.round(moved=True)
+            await dialler.round()
             asked.append(list(charon.initiated))
             return await loads(ops)
 
@@ -276,6 +298,7 @@ def test_of_two_ike_sas_that_both_live_one_is_ended(tmp_path: Path, clock: Clock
         dialler = Dialler(rig.reconciler, rig.machine.drivers.strongswan, rig.journal)
         child = (child_sa("hgt1", uniqueid=40),)
         rig.machine.strongswan.ike.append(ike_sa("hgt1", uniqueid=40, spi="ff", children=child))
+        await rig.reconciler.follow()
         await dialler.round()
         assert DUPLICATE_AGE <= 100
         assert rig.machine.strongswan.terminated == [1]
@@ -292,6 +315,7 @@ def test_of_two_ike_sas_the_one_that_carries_stays(tmp_path: Path, clock: Clock)
         rig = await Rig(tmp_path).connected()
         dialler = Dialler(rig.reconciler, rig.machine.drivers.strongswan, rig.journal)
         rig.machine.strongswan.ike.append(ike_sa("hgt1", uniqueid=40, spi="ff"))
+        await rig.reconciler.follow()
         await dialler.round()
         assert rig.machine.strongswan.terminated == [40]
 
@@ -316,7 +340,7 @@ def test_a_policy_based_tunnel_has_each_pair_asked_for_and_then_what_is_missing(
         await rig.reconciler.follow()
         assert based.nexthop in state.up, "a pair is enough: a branch may bring up those alone that it needs"
         await dialler.round()
-        await dialler.round(moved=True)
+        await dialler.round()
         assert charon.initiated[1:] == [(based.name, other)]
         clock.now += LONGEST_DELAY
         await dialler.round()
@@ -350,12 +374,12 @@ def test_a_pair_that_the_branch_never_takes_delays_no_new_start_of_the_tunnel(tm
         assert charon.initiated == 7 * [(based.name, other)]
         charon.ike = []
         await rig.reconciler.follow()
-        await dialler.round(moved=True)
+        await dialler.round()
         assert charon.initiated[7:] == [(based.name,)], "at once, and in two steps as the first"
         # The next IKE SA is a new beginning for the pair too.
         charon.ike = [ike_sa(based.name, uniqueid=6, children=(child_sa(one, uniqueid=2),))]
         await rig.reconciler.follow()
-        await dialler.round(moved=True)
+        await dialler.round()
         assert charon.initiated[8:] == [(based.name, other)]
 
     run(case())

@@ -170,12 +170,12 @@ def test_neither_of_both_is_taken_for_a_duplicate_and_a_refusal_stays_told(tmp_p
         rig.machine.strongswan.changed = {"hgt1": time.monotonic() - 1}
         rig.machine.strongswan.ike.append(_ike(uniqueid=40))
         rig.reconciler.state.last_errors["hgt1"] = "no algorithms in common"
-        await dialler.round(moved=True)
+        await dialler.round()
         await rig.reconciler.follow()
         assert rig.machine.strongswan.terminated == []
         assert rig.reconciler.state.last_errors == {"hgt1": "no algorithms in common"}
         rig.machine.strongswan.changed.clear()
-        await dialler.round(moved=True)
+        await dialler.round()
         await rig.reconciler.follow()
         assert len(rig.machine.strongswan.terminated) == 1
         assert rig.reconciler.state.last_errors == {}

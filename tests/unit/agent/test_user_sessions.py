@@ -80,12 +80,12 @@ async def listed(rig: Rig, *sas: IkeSa) -> None:
     """Has charon list these, and the agent look."""
     rig.machine.strongswan.ike = list(sas)
     await rig.reconciler.follow()
-    await rig.users.round()
+    rig.users.round()
 
 
 async def later(rig: Rig) -> None:
     rig.clock.now += PATIENCE
-    await rig.users.round()
+    rig.users.round()
 
 
 def test_a_login_is_told_once_whoever_says_so_first(tmp_path: Path) -> None:
@@ -242,7 +242,7 @@ def test_who_signs_on_again_takes_the_place_of_the_session_before(tmp_path: Path
         # A client that ends its session first, and begins another at once, has signed off.
         for heard in (Went(2), Came(sa(3, virtual_addresses=("10.99.0.1",))), Ended(2, Ending.PEER)):
             rig.users.take(heard)
-        await rig.users.round()
+        rig.users.round()
         assert rig.events("user.logout")[1].endswith("reason='the client signed off'")
 
     run(case())
@@ -312,8 +312,8 @@ def test_refusals_are_told_and_a_flood_of_them_is_counted(tmp_path: Path) -> Non
         assert rig.events("user.refused")[-1].startswith("user=user1 ")
         fails("user1", "192.0.2.1")
         rig.clock.now += SILENCE
-        await rig.users.round()
-        await rig.users.round()
+        rig.users.round()
+        rig.users.round()
         assert rig.events("user.refused")[-1] == "more=1"
         counted = [int(one.partition("more=")[2] or 0) for one in rig.events("user.refused")]
         assert sum(counted) + len(counted) - 1 == 50 + 100 + 100 + 2
@@ -358,16 +358,16 @@ def test_an_exhausted_pool_is_told_once_and_when_it_is_free(tmp_path: Path) -> N
             Leases("hgt2-10.99.0.4-30", 2, 0, 0),
             Leases("hgt9-10.99.0.8-30", 1, 1, 0),
         ]
-        await rig.users.round()
+        await rig.users.pools.round()
         assert rig.events("pool.exhausted") == []
         # Somebody had no address, and by the next look there is one again.
         rig.users.refused(Fault(Why.NO_ADDRESS, "hgt1", CLIENT, "", {"pool": "hgt1-10.99.0.0-30"}, 7))
         assert rig.events("pool.exhausted") == ["pool=hgt1-10.99.0.0-30 prefix=10.99.0.0/30 size=2 instance=0"]
-        await rig.users.round()
+        await rig.users.pools.round()
         assert len(rig.events("pool.freed")) == 1
         pools.pools[0] = Leases("hgt1-10.99.0.0-30", 2, 2, 0)
         for _ in range(3):
-            await rig.users.round()
+            await rig.users.pools.round()
         assert len(rig.events("pool.exhausted")) == 2
         states = {one.name: (one.exhausted, one.online) for one in (await rig.hub.status()).pools}
         assert states == {"hgt1-10.99.0.0-30": (True, 2), "hgt2-10.99.0.4-30": (False, 0)}
@@ -376,7 +376,7 @@ def test_an_exhausted_pool_is_told_once_and_when_it_is_free(tmp_path: Path) -> N
         assert 'hubgw_p2s_pool_exhausted{gateway="p1",instance="0"} 1.0' in text
         assert 'hubgw_p2s_ingress_bytes_total{gateway="p1",instance="0"} 1000.0' in text
         pools.pools[0] = Leases("hgt1-10.99.0.0-30", 2, 1, 1)
-        await rig.users.round()
+        await rig.users.pools.round()
         assert len(rig.events("pool.freed")) == 2
 
     run(case())
@@ -399,7 +399,7 @@ def test_disconnect_ends_who_is_named_and_nobody_else(tmp_path: Path) -> None:
             assert refused.value.why is Refusal.INVALID
         for one in (Went(1), Ended(1, Ending.HUB)):
             rig.users.take(one)
-        await rig.users.round()
+        rig.users.round()
         (told,) = rig.events("user.logout")
         assert told.endswith("reason='disconnected by root'")
 
@@ -410,7 +410,7 @@ def test_the_dialler_ends_no_session_of_users(tmp_path: Path) -> None:
     async def case() -> None:
         rig = await with_users(tmp_path)
         rig.machine.strongswan.ike = [sa(1), sa(2, connection="hgt2-eap"), sa(3, connection="hgt99-eap")]
-        await Dialler(rig.reconciler, rig.machine.strongswan, rig.journal).round(moved=True)  # type: ignore[arg-type]
+        await Dialler(rig.reconciler, rig.machine.strongswan, rig.journal).round()  # type: ignore[arg-type]
         assert rig.machine.strongswan.terminated == [3]
 
     run(case())
