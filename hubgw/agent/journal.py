@@ -4,6 +4,7 @@ An event is a constant word with fields; no field ever holds a secret.
 """
 
 import logging
+import re
 import time
 import traceback
 from collections import deque
@@ -15,6 +16,9 @@ LOG = logging.getLogger("hubgw")
 
 KEPT = 2_000
 """Events that are kept; older ones are in the log."""
+
+_PLAIN = re.compile('[^ "=]+')
+"""What is shown without quotes, where it can be printed."""
 
 
 class Journal:
@@ -50,4 +54,4 @@ class Journal:
 
 
 def _quoted(value: str) -> str:
-    return value if value and value.isprintable() and not set(value) & set(' "=') else repr(value)
+    return value if _PLAIN.fullmatch(value) and value.isprintable() else repr(value)

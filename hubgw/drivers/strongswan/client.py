@@ -163,8 +163,12 @@ def connect(path: str, deadline: float | None) -> socket.socket:
     return sock
 
 
-async def listen(path: str, names: Sequence[str]) -> AsyncIterator[tuple[str, Mapping[str, Any]]]:
+async def listen(
+    path: str, names: Sequence[str], read: Callable[[str, bytes], Mapping[str, Any]]
+) -> AsyncIterator[tuple[str, Mapping[str, Any]]]:
     """Yields charon's events (name, message) as they come; an empty name when charon says that they come from now on.
+
+    `read` makes a message of an event's name and octets, or raises MalformedError.
 
     Raises:
         DriverError: charon cannot be reached, does not know an event, or is gone.
@@ -179,10 +183,13 @@ async def listen(path: str, names: Sequence[str]) -> AsyncIterator[tuple[str, Ma
         unconfirmed = len(names)
         while True:
             (length,) = _LENGTH.unpack(await reader.readexactly(_LENGTH.size))
-            told = Packet.parse(await reader.readexactly(length))
-            if told.response_type == Packet.EVENT:
-                yield told.event_type.decode(), decode(told.payload.read())
-            elif told.response_type == Packet.EVENT_CONFIRM:
+            packet = await reader.readexactly(length)
+            if packet[0] == Packet.EVENT:
+                # Length of the name in an octet, the name, the message.
+                after = 2 + packet[1]
+                name = packet[2:after].decode()
+                yield name, read(name, packet[after:])
+            elif packet[0] == Packet.EVENT_CONFIRM:
                 unconfirmed -= 1
                 if not unconfirmed:
                     yield "", {}
@@ -190,7 +197,7 @@ async def listen(path: str, names: Sequence[str]) -> AsyncIterator[tuple[str, Ma
                 raise DriverError(f"charon: {path}: it does not know each of these events: {', '.join(names)}")
     except asyncio.IncompleteReadError as error:
         raise DriverError(f"charon: {path}: the connection was closed") from error
-    except (OSError, MalformedError) as error:
+    except (OSError, IndexError, MalformedError) as error:
         raise DriverError(f"charon: {path}: {error}; is strongSwan running?") from error
     finally:
         writer.close()

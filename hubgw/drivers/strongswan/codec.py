@@ -22,7 +22,8 @@ _UNNAMED: Final = "(unnamed)"
 REPLAY_WINDOW: Final = 1024  # packets: multipath and many cores reorder by more than the default of 32
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen, though nobody changes them: it would take three times as long to make one, and they come by the thousand.
+@dataclass(slots=True)
 class ChildSa:
     """One child SA; SPIs in hexadecimal, `installed` in seconds since it was.
 
@@ -44,7 +45,7 @@ class ChildSa:
     selectors: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class IkeSa:
     """One IKE SA of a connection of ours; `established` in seconds since it was, 0 before. `version` is that of IKE.
 

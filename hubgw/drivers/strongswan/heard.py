@@ -36,7 +36,7 @@ class Heard:
         """Yields that SAs came or went, and what becomes of users', in the order in which charon says it. Users who
         move no route move nothing, as those do whom RADIUS gives addresses: they may come by the hundred. Raises
         DriverError when charon is gone."""
-        async for kind, message in listen(self._path, logins.KINDS):
+        async for kind, message in listen(self._path, logins.KINDS, logins.read):
             self._peers.hear(kind, message, time.time())
             if moves(kind, message, self._ledger.changed, self._unrouted):
                 yield Moved()

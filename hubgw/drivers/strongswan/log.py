@@ -14,7 +14,7 @@ from typing import BinaryIO, Final
 from hubgw.drivers import ledger_file
 from hubgw.drivers.base import DriverError
 
-EVERY: Final = 0.2  # seconds from one look to the next
+EVERY: Final = 0.5  # seconds from one look to the next
 _AT_ONCE: Final = 1 << 20  # bytes
 _BEHIND: Final = 4 << 20  # bytes: who is so far behind goes on from the end
 _LONGEST: Final = 16 << 20  # bytes: once it is so long, and all of it was read, the file begins anew

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hubgw.drivers.strongswan.codec import IkeSa, ike_sas
+from hubgw.drivers.strongswan.message import beginning, decode
 from hubgw.names import BARRED, interface_of
 
 
@@ -49,6 +50,16 @@ class Carried:
 Login = Came | Barred | Went | Rekeyed | Carried
 
 KINDS = ("ike-updown", "child-updown", "ike-rekey", "child-rekey")
+
+
+def read(kind: str, octets: bytes) -> dict[str, Any]:
+    """Returns what an event says; of an IKE SA that came or went its number, unless whoever made it is to get nothing.
+
+    An event of its child says the rest. Raises MalformedError.
+    """
+    if kind == "ike-updown" and BARRED.encode() not in octets:
+        return beginning(octets, "uniqueid")
+    return decode(octets)
 
 
 def hear(kind: str, message: Mapping[str, Any], users: Container[str]) -> Iterator[Login]:

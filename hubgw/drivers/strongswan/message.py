@@ -1,4 +1,4 @@
-"""An encoded message of VICI -> nested dictionaries whose leaves are bytes, or lists of those. No I/O.
+"""A message of VICI, or its beginning -> nested dictionaries whose leaves are bytes, or lists of those. No I/O.
 
 The library's own decoder takes more than twice as long, and what charon tells of SAs is much of what the agent reads.
 """
@@ -59,3 +59,17 @@ def decode(octets: bytes) -> dict[str, Any]:
     if around or at > end:
         raise MalformedError(f"octet {end}: the message ends within a section or a value")
     return message
+
+
+def beginning(octets: bytes, last: str) -> dict[str, Any]:
+    """Returns the message up to the first value of that name, which is in a section that lies in no other; all of it
+    where there is none. Raises MalformedError."""
+    name = last.encode()
+    at = octets.find(bytes((_KEY_VALUE, len(name))) + name)
+    if at < 0:
+        return decode(octets)
+    after = at + 2 + len(name)
+    end = after + 2 + int.from_bytes(octets[after : after + 2], "big")
+    if end > len(octets):
+        raise MalformedError(f"octet {after}: the message ends within a value")
+    return decode(octets[:end] + bytes((_SECTION_END,)))

@@ -11,6 +11,7 @@ from vici.protocol import Message, Packet
 from hubgw.drivers.base import DriverError
 from hubgw.drivers.strongswan.client import listen
 from hubgw.drivers.strongswan.heard import moves
+from hubgw.drivers.strongswan.logins import read
 
 CONFIRM = bytes([Packet.EVENT_CONFIRM])
 UNKNOWN = bytes([Packet.EVENT_UNKNOWN])
@@ -66,7 +67,7 @@ def test_an_event_that_charon_does_not_know_is_said(tmp_path: Path) -> None:
 def test_nobody_there_is_told() -> None:
     async def case() -> None:
         with pytest.raises(DriverError, match="is strongSwan running"):
-            await anext(listen("/nowhere/charon.vici", NAMES))
+            await anext(listen("/nowhere/charon.vici", NAMES, read))
 
     asyncio.run(case())
 
@@ -88,7 +89,7 @@ def heard(
 
         async with await asyncio.start_unix_server(served, path):
             try:
-                async for _, message in listen(f"unix://{path}", NAMES):
+                async for _, message in listen(f"unix://{path}", NAMES, read):
                     told.append(" ".join(message))
             except DriverError as error:
                 told.append(str(error))

@@ -2,8 +2,10 @@
 
 from typing import Any
 
+from vici.protocol import Message
+
 from hubgw.drivers.strongswan.codec import ike_sas
-from hubgw.drivers.strongswan.logins import Barred, Came, Carried, Login, Rekeyed, Went, hear
+from hubgw.drivers.strongswan.logins import Barred, Came, Carried, Login, Rekeyed, Went, hear, read
 from hubgw.drivers.strongswan.users import Leases, leases
 
 CHILD = {
@@ -32,6 +34,15 @@ SA = {
     "remote-vips": [b"10.99.0.1"],
 }
 WITH_CHILD = {**SA, "child-sas": {"hgt7-8": CHILD}}
+
+
+def test_of_an_ike_sa_that_came_or_went_its_number_is_read() -> None:
+    for up in ({"up": b"yes"}, {}):
+        octets = bytes(Message.serialize({**up, "hgt7": WITH_CHILD}))
+        assert read("ike-updown", octets) == {**up, "hgt7": {"uniqueid": b"7"}}
+        assert read("child-updown", octets) == {**up, "hgt7": WITH_CHILD}
+    barred = {"up": b"yes", "hgt7-barred": SA}
+    assert read("ike-updown", bytes(Message.serialize(barred))) == barred
 
 
 def heard(kind: str, message: dict[str, Any]) -> list[Login]:

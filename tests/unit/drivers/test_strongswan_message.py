@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from vici.protocol import FiniteStream, Message
 
-from hubgw.drivers.strongswan.message import MalformedError, decode
+from hubgw.drivers.strongswan.message import MalformedError, beginning, decode
 
 NAMES = st.text(st.characters(codec="utf-8"), max_size=60)
 VALUES = st.one_of(st.binary(max_size=300), st.lists(st.binary(max_size=40), max_size=4))
@@ -36,6 +36,13 @@ def test_a_message_that_is_cut_short_is_none(length: int) -> None:
     else:
         with pytest.raises(MalformedError):
             decode(SA[:length])
+
+
+def test_a_message_is_read_up_to_a_value() -> None:
+    assert beginning(SA, "uniqueid") == {"up": b"yes", "hgt1": {"uniqueid": b"1"}}
+    assert beginning(SA, "nothing") == decode(SA)
+    with pytest.raises(MalformedError):
+        beginning(SA[: SA.index(b"uniqueid") + 10], "uniqueid")
 
 
 @pytest.mark.parametrize(
