@@ -25,6 +25,9 @@ _HAND, _LOADER = 60, 61  # numbers of their uplinks
 _OF_CLIENTS: Final = IPv4Network("10.98.0.0/24")
 """Each client has an address of its own, as of one address charon refuses many that are half open."""
 
+_OTHERS: Final = IPv4Network("10.97.0.0/24")
+"""What the gateway by hand is called beside its address."""
+
 # To charon its connections are one and the same, and one IKE SA would do; a blocked initiate holds a thread.
 _LOADER_SETTINGS = "install_routes = no\n  install_virtual_ip = no\n  reuse_ikesa = no\n  threads = 80"
 
@@ -135,6 +138,9 @@ def loader(lab: Lab, root: Pair, user: Pair) -> Iterator[Loader]:
 def by_hand(lab: Lab, root: Pair) -> Iterator[tuple[Charon, str]]:
     """Runs a charon with the appliance's settings; yields it, and the authority that its certificate is by."""
     node, _ = uplink(lab, _HAND)
+    # Clients that have MOBIKE are told every address of the machine: as many as the hub's.
+    others = lab.hub.node.ip("-4 -o addr show scope global").count("\n") - 1
+    node.run("ip", "-batch", "-", stdin="".join(f"addr add {_OTHERS[one]}/32 dev eth0\n" for one in range(others)))
     charon = Charon(node, appliance=True)
     charon.start()
     node.run("nft", "delete", "table", "inet", "hubgw")  # the gate that keeps IKE closed until an agent opens it
