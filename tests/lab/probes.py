@@ -16,7 +16,7 @@ FLOWS = 64
 RATE = 500  # packets per second, each way
 PORT = 7000
 FIRST_PORT = 20_000  # of the flows, one each
-EDGE = 5.0  # seconds of traffic before and after an event
+BEFORE, AFTER = 2.0, 5.0  # seconds of traffic around an event
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ def _start(node: Node) -> _End:
 def traffic(
     left: Node, left_address: str, right: Node, right_address: str, *, marker: str = "hubgwlab", rate: int = RATE
 ) -> Iterator[Outcome]:
-    """Sends both ways while the block runs, and from `EDGE` seconds before it until `EDGE` seconds after it.
+    """Sends both ways while the block runs, and from `BEFORE` seconds before it until `AFTER` seconds after it.
 
     `marker` (8 characters) is counted alone, so that another WAN's packets are not mistaken for these.
     """
@@ -117,9 +117,9 @@ def traffic(
             assert end.read() == {"ready": True}
         for end in ends:
             end.say("start")
-        _edge()
+        _flows_for(BEFORE)
         yield outcome
-        _edge()
+        _flows_for(AFTER)
         for end in ends:
             end.say("stop")
         answers = [end.read() for end in ends]
@@ -131,9 +131,9 @@ def traffic(
             end.process.wait(timeout=30)
 
 
-def _edge() -> None:
+def _flows_for(seconds: float) -> None:
     begun = time.monotonic()
-    wait_for("the traffic before and after the event", lambda: time.monotonic() - begun >= EDGE, EDGE + 5)
+    wait_for("the traffic around the event", lambda: time.monotonic() - begun >= seconds, seconds + 5)
 
 
 def _way(sender: dict[str, object], receiver: dict[str, object]) -> Way:
