@@ -118,13 +118,9 @@ def _logins(lab: Lab, one: Loader) -> _Times:
 
 def _log_out(lab: Lab, one: Loader) -> None:
     """Ends all sessions, and returns when the hub has told of each that it had: it waits for why it ended."""
+    there, begun = len(lab.hub.show("sessions")), time.time()
     one.log_out()
-
-    def told() -> bool:
-        events = lab.hub.run("events", "--limit", "2000").stdout
-        return events.count("user.logout") >= events.count("user.login")
-
-    wait_for("every logout is told", told)
+    wait_for("every logout is told", lambda: len(lab.hub.events("user.logout", since=begun)) >= there)
 
 
 def _memory(lab: Lab, one: Loader, hand: Charon, authority: str) -> dict[str, int]:

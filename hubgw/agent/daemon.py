@@ -53,8 +53,8 @@ FIRST_LISTEN = 0.1
 LONGEST_RETRY = 30.0
 READ_FOR = 10.0  # seconds: where charon's log was read for longer, its loss is another
 EXPIRY_EVERY = 60.0  # seconds: a certificate that is applied with few days left is told soon
-POLL = 1.0  # seconds
-SELDOM = 5.0  # seconds: charon tells nobody that a connection was unloaded, or that a pool has an address again
+POLL = 1.0  # seconds: charon tells nobody that a connection was unloaded
+POOLS_EVERY = 5.0  # seconds, once they are known: charon tells nobody that a pool has an address again
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +170,7 @@ class Agent:
             self._diagnose,
             self._dial,
             self._names,
-            self._ask,
+            self._pools,
             self._sign_ons,
             self._judge,
             self._bgp,
@@ -300,18 +300,16 @@ class Agent:
         await self._routing.follow()
 
     async def _dial(self) -> None:
-        """Attempts that are due, and a follow-up that was cut short."""
+        """Attempts that are due, and what no event tells: connections that somebody unloaded, a follow-up cut short."""
         await asyncio.sleep(POLL)
         await self._dialler.round()
         with suppress(DriverError):
             await self._routing.tick()
-        if self._reconciler.state.unfinished:
-            self._triggers.fire()
-
-    async def _ask(self) -> None:
-        """Connections that somebody unloaded, and how full the pools of users are."""
-        await asyncio.sleep(SELDOM)
-        with suppress(DriverError):
-            if await self._reconciler.has_lost_connections():
+            if self._reconciler.state.unfinished or await self._reconciler.has_lost_connections():
                 self._triggers.fire()
+
+    async def _pools(self) -> None:
+        """How full the pools of users are."""
+        await asyncio.sleep(POOLS_EVERY if self._users.pools.statuses() else POLL)
+        with suppress(DriverError):
             await self._users.pools.round()

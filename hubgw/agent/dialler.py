@@ -71,12 +71,7 @@ class Dialler:
         tunnels = plan.tunnels
         carried = state.sas.installed
         # A tunnel that the kernel carries on SAs of a charon that is gone is up, and wants successors.
-        # What charon has not been given it cannot start; a refusal would only put the tunnel off.
-        down = [
-            tunnel
-            for tunnel in tunnels
-            if tunnel.name in state.loaded and not set(tunnel.children) <= carried.get(tunnel.name, {}).keys()
-        ]
+        down = [tunnel for tunnel in tunnels if not set(tunnel.children) <= carried.get(tunnel.name, {}).keys()]
         names = {tunnel.name for tunnel in tunnels}
         partly = {tunnel.name for tunnel in down if carried.get(tunnel.name)}
         for name in names.difference(tunnel.name for tunnel in down):
@@ -84,6 +79,8 @@ class Dialler:
             self._completions.reset(name)
         self._attempts.keep(names)
         self._completions.keep(names)
+        # What charon has not been given it cannot start; a refusal would only put the tunnel off.
+        down = [tunnel for tunnel in down if tunnel.name in state.loaded]
         due = any(
             tunnel.initiates and (self._completions if tunnel.name in partly else self._attempts).due(tunnel.name, now)
             for tunnel in down

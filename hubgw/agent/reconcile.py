@@ -26,6 +26,7 @@ from hubgw.drivers.exabgp.driver import ExabgpDriver
 from hubgw.drivers.netlink.driver import NetlinkDriver
 from hubgw.drivers.netlink.xfrm import KernelSa
 from hubgw.drivers.nftables.driver import NftablesDriver
+from hubgw.drivers.strongswan.codec import is_another
 from hubgw.drivers.strongswan.driver import StrongswanDriver
 from hubgw.names import interface_of
 from hubgw.plan.activate import activate
@@ -34,7 +35,7 @@ from hubgw.plan.diff import diff, driver_of, runs, target
 from hubgw.plan.ipsec import IkeConnection
 from hubgw.plan.kernel import Element, Group, Tiers, Tunnel
 from hubgw.plan.numbers import IF_IDS
-from hubgw.plan.types import Delete, Object, Op, OpError, Plan
+from hubgw.plan.types import Create, Delete, Object, Op, OpError, Plan
 from hubgw.plan.words import describe
 from hubgw.rib.types import Admitted
 
@@ -96,6 +97,7 @@ class Reconciler:
         self.routing = routing
         self._lock = asyncio.Lock()
         self.state = State()
+        self._charon = 0.0  # when the one that was listed last started, epoch seconds
         self.ends = Ends(drivers.strongswan)
         self._framed = Framed(drivers.strongswan, journal, self.ends)
 
@@ -107,7 +109,7 @@ class Reconciler:
             settled = state.whole and not state.unfinished and self.routing.whole and state.desired is desired
             state.whole = state.unfinished = False
             seen = await self._observe(desired.plan)
-            state.loaded &= {obj.name for obj in seen if isinstance(obj, IkeConnection)}
+            state.loaded = frozenset(obj.name for obj in seen if isinstance(obj, IkeConnection))
             sas = await self._sas()
             up = up_tunnels(desired.plan.tunnels, sas)
             before = [*state.wanted, *self.routing.groups(state.up), *state.framed]
@@ -127,7 +129,7 @@ class Reconciler:
                 self._tell(ops, before)
             state.desired, state.wanted, state.framed = desired, wanted, framed
             if "strongswan" not in state.unreachable:
-                refused = {target(error.op) for error in errors}
+                refused = {target(error.op) for error in errors if isinstance(error.op, Create)}
                 state.loaded = frozenset(
                     obj.name for obj in wanted if isinstance(obj, IkeConnection) and obj not in refused
                 )
@@ -236,7 +238,13 @@ class Reconciler:
             started = await self._drivers.strongswan.started()
         except DriverError as error:
             self.state.unreachable["strongswan"] = str(error)
+            self.state.loaded = frozenset()
             return Sas(None, kernel, 0.0, time.time())
+        if is_another(started, self._charon):
+            # It may have come after what it holds was observed: there is another pass.
+            self.state.loaded = frozenset()
+            self.state.unfinished = self.state.unfinished or bool(self._charon)
+        self._charon = started
         self.ends.of(started)
         return Sas(ike, kernel, started, time.time())
 

@@ -187,6 +187,8 @@ async def listen(
             if packet[0] == Packet.EVENT:
                 # Length of the name in an octet, the name, the message.
                 after = 2 + packet[1]
+                if after > len(packet):
+                    raise MalformedError("an event whose name is cut short")
                 name = packet[2:after].decode()
                 yield name, read(name, packet[after:])
             elif packet[0] == Packet.EVENT_CONFIRM:
@@ -197,7 +199,7 @@ async def listen(
                 raise DriverError(f"charon: {path}: it does not know each of these events: {', '.join(names)}")
     except asyncio.IncompleteReadError as error:
         raise DriverError(f"charon: {path}: the connection was closed") from error
-    except (OSError, IndexError, MalformedError) as error:
+    except (OSError, IndexError, ValueError) as error:
         raise DriverError(f"charon: {path}: {error}; is strongSwan running?") from error
     finally:
         writer.close()

@@ -22,7 +22,7 @@ _UNNAMED: Final = "(unnamed)"
 REPLAY_WINDOW: Final = 1024  # packets: multipath and many cores reorder by more than the default of 32
 
 
-# Not frozen, though nobody changes them: it would take three times as long to make one, and they come by the thousand.
+# Not frozen, though nobody changes them: that takes several times as long to make, and they come by the thousand.
 @dataclass(slots=True)
 class ChildSa:
     """One child SA; SPIs in hexadecimal, `installed` in seconds since it was.

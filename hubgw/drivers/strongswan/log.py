@@ -91,9 +91,10 @@ class LogFile:
             raise DriverError(f"{self._path}: {error.strerror}") from error
         with file:
             file.seek(start)
-            torn = b""
+            torn = octets = b""
             while True:
-                await asyncio.sleep(EVERY)
+                # Where there is more it is read at once.
+                await asyncio.sleep(EVERY if len(octets) < _AT_ONCE else 0.0)
                 size = self._size(file)
                 if size < file.tell():  # somebody has emptied it
                     file.seek(0)

@@ -79,7 +79,7 @@ def with_agent(path: Path, case: Callable[[Running], Awaitable[None]]) -> None:
 @pytest.fixture(autouse=True)
 def _in_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(triggers, "SETTLES", 0.0)
-    for name in ("FIRST_RETRY", "LONGEST_RETRY", "FIRST_LISTEN", "POLL", "SELDOM"):
+    for name in ("FIRST_RETRY", "LONGEST_RETRY", "FIRST_LISTEN", "POLL", "POOLS_EVERY"):
         monkeypatch.setattr(daemon, name, 0.001)
     monkeypatch.setattr(daemon, "PASS_EVERY", 3_600.0)
 
@@ -237,7 +237,8 @@ def test_a_pass_that_raises_is_tried_again_and_ends_nothing(
     [
         ("_reconciler.follow", "follow"),
         ("_dialler.round", "dial"),
-        ("_reconciler.has_lost_connections", "ask"),
+        ("_reconciler.has_lost_connections", "dial"),
+        ("_users.pools.round", "pools"),
         ("monitor.changes", "drift"),
         ("_drivers.strongswan.reachable", "charon"),
         ("_routing._carry_out", "bgp"),

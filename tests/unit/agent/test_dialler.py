@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +10,8 @@ import pytest
 
 from hubgw.agent import dialler as dialler_module
 from hubgw.agent.dialler import CHILD_WITHIN, DUPLICATE_AGE, LIST_EVERY, LONGEST_DELAY, Dialler
-from hubgw.plan.types import Op, OpError
+from hubgw.plan.ipsec import IkeConnection
+from hubgw.plan.types import Object, Op, OpError
 from tests.fakes.drivers import child_sa, ike_sa
 from tests.unit.agent.rig import BRANCHES, FIRST, SECOND, Rig, run
 from tests.unit.agent.test_users import USERS
@@ -288,6 +289,100 @@ def test_a_new_charon_is_asked_for_nothing_that_it_has_not_been_given_yet(
         assert asked and not any(asked)
         await dialler.round()
         assert charon.initiated == [("hgt1",), ("hgt2",), ("hgt4",)]
+
+    run(case())
+
+
+def test_a_charon_that_is_away_while_a_pass_observes_is_asked_for_nothing(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def case() -> None:
+        rig = await Rig(tmp_path).connected()
+        charon, netlink = rig.machine.strongswan, rig.machine.netlink
+        dialler = Dialler(rig.reconciler, rig.machine.drivers.strongswan, rig.journal)
+        charon.reach.away = "charon: gone"
+        await rig.reconciler.follow()
+        charon.reach.away = ""
+        charon.restart(time.time() - 5)
+        observes = netlink.observe
+
+        async def observe() -> list[Object]:
+            await dialler.round()
+            assert charon.initiated == []
+            return await observes()
+
+        monkeypatch.setattr(netlink, "observe", observe)
+        await rig.reconciler.reconcile()
+        await dialler.round()
+        assert len(charon.initiated) == 4
+
+    run(case())
+
+
+def test_a_charon_that_comes_after_a_pass_has_observed_is_given_everything_first(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def case() -> None:
+        rig = await Rig(tmp_path).connected()
+        charon = rig.machine.strongswan
+        dialler = Dialler(rig.reconciler, rig.machine.drivers.strongswan, rig.journal)
+        verifies = rig.routing.verify
+
+        async def verify(up: Set[int]) -> None:
+            charon.restart(time.time() - 5)
+            await verifies(up)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(rig.routing, "verify", verify)
+            await rig.reconciler.reconcile()
+        await rig.reconciler.follow()
+        await dialler.round()
+        assert charon.initiated == [] and rig.reconciler.state.unfinished
+        await rig.reconciler.reconcile()
+        await dialler.round()
+        assert len(charon.initiated) == 4
+
+    run(case())
+
+
+def test_a_change_that_charon_refuses_leaves_the_tunnel_to_be_dialled_as_it_was(tmp_path: Path, clock: Clock) -> None:
+    async def case() -> None:
+        rig, dialler = await started(tmp_path)
+        charon, key = rig.machine.strongswan, ("IkeConnection", "hgt1")
+        held = charon.objects[key]
+        assert isinstance(held, IkeConnection)
+        charon.objects[key] = replace(held, dpd_delay=99)
+        charon.fail_next(key)
+        await rig.reconciler.reconcile()
+        assert rig.events("resource.failed")
+        await dialler.round()
+        assert ("hgt1",) in charon.initiated
+
+    run(case())
+
+
+def test_back_off_goes_on_while_a_new_charon_is_given_everything(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def case() -> None:
+        rig, dialler = await started(tmp_path)
+        charon = rig.machine.strongswan
+        for _ in range(6):
+            clock.now += 1.25 * LONGEST_DELAY
+            await dialler.round()
+        before = len(charon.initiated)
+        charon.restart(time.time() - 5)
+        verifies = rig.routing.verify
+
+        async def verify(up: Set[int]) -> None:
+            await dialler.round()
+            await verifies(up)
+
+        monkeypatch.setattr(rig.routing, "verify", verify)
+        await rig.reconciler.reconcile()
+        clock.now += 3.0
+        await dialler.round()
+        assert len(charon.initiated) == before
 
     run(case())
 

@@ -64,6 +64,15 @@ def test_an_event_that_charon_does_not_know_is_said(tmp_path: Path) -> None:
     assert "does not know each of these events: ike-updown, child-updown" in told
 
 
+@pytest.mark.parametrize("packet", [b"", bytes((Packet.EVENT, 10)) + b"ike", bytes((Packet.EVENT, 1)) + b"\xff"])
+def test_what_is_no_packet_ends_the_events(tmp_path: Path, packet: bytes) -> None:
+    async def charon(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(framed(packet))
+
+    (told,) = heard(tmp_path / "vici", charon)
+    assert told.endswith("is strongSwan running?")
+
+
 def test_nobody_there_is_told() -> None:
     async def case() -> None:
         with pytest.raises(DriverError, match="is strongSwan running"):
