@@ -42,6 +42,7 @@ from hubgw.drivers.nftables.client import Client as NftClient
 from hubgw.drivers.nftables.driver import NftablesDriver
 from hubgw.drivers.strongswan.driver import StrongswanDriver
 from hubgw.drivers.strongswan.heard import Moved
+from hubgw.drivers.strongswan.logins import Login
 from hubgw.store.sqlite import SqliteStore
 from hubgw.store.types import StoreError
 
@@ -234,12 +235,7 @@ class Agent:
     async def _charon(self) -> None:
         """SAs that came and went, and a charon that came back without any configuration."""
         try:
-            async for heard in self._drivers.strongswan.events():
-                if isinstance(heard, Moved):
-                    self._moved.set()
-                else:
-                    self._users.take(heard)
-                self._listening.reset("charon")
+            await self._drivers.strongswan.events(self._hear)
         except DriverError as error:
             self._journal.record("charon.lost", level=logging.WARNING, reason=error)
             self._triggers.fire()
@@ -249,6 +245,13 @@ class Agent:
         await self._drivers.strongswan.reachable()
         self._journal.record("charon.reached")
         self._triggers.fire()
+
+    def _hear(self, told: Moved | Login) -> None:
+        if isinstance(told, Moved):
+            self._moved.set()
+        else:
+            self._users.take(told)
+        self._listening.reset("charon")
 
     async def _diagnose(self) -> None:
         """Why attempts fail, as charon logs it."""

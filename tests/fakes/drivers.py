@@ -7,7 +7,7 @@ of a method; `log` is every operation of all of them in the order in which they 
 import asyncio
 import time
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv4Network
 from itertools import groupby
@@ -323,13 +323,13 @@ class FakeStrongswan:
     async def reachable(self) -> None:
         await self.back.wait()
 
-    async def events(self) -> AsyncIterator[Moved | Login]:
+    async def events(self, take: Callable[[Moved | Login], None]) -> None:
         self.reach.ask("events")
         while True:
             told = await self.told.get()
             if isinstance(told, Exception):
                 raise told
-            yield told
+            take(told)
 
     async def leases(self) -> list[Leases]:
         self.reach.ask("leases")

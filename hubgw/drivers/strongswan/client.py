@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import socket
 import struct
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
@@ -24,6 +24,8 @@ DEADLINE = 20.0  # seconds without a byte from charon
 
 _LENGTH: Final = struct.Struct("!I")
 """What comes before each packet."""
+
+_EVENT, _CONFIRM, _UNKNOWN = (bytes((one,)) for one in (Packet.EVENT, Packet.EVENT_CONFIRM, Packet.EVENT_UNKNOWN))
 
 _LOST: Final = (OSError, EOFError, MalformedError, vici.exception.SessionException)
 """What says that a connection is of no use any longer."""
@@ -163,43 +165,79 @@ def connect(path: str, deadline: float | None) -> socket.socket:
     return sock
 
 
-async def listen(
-    path: str, names: Sequence[str], read: Callable[[str, bytes], Mapping[str, Any]]
-) -> AsyncIterator[tuple[str, Mapping[str, Any]]]:
-    """Yields charon's events (name, message) as they come; an empty name when charon says that they come from now on.
-
-    `read` makes a message of an event's name and octets, or raises MalformedError.
+async def listen(path: str, names: Sequence[str], take: Callable[[str, bytes], None]) -> None:
+    """Has `take` called with each of charon's events (name, octets of the message) as it comes, until charon is gone;
+    with an empty name when charon says that they come from now on.
 
     Raises:
-        DriverError: charon cannot be reached, does not know an event, or is gone.
+        DriverError: charon cannot be reached, does not know an event, tells what is no message, or is gone.
+        What else `take` raises.
     """
+    loop = asyncio.get_running_loop()
+    ended: asyncio.Future[None] = loop.create_future()
     try:
-        reader, writer = await asyncio.open_unix_connection(path.removeprefix("unix://"))
+        transport, _ = await loop.create_unix_connection(
+            lambda: _Listener(path, names, take, ended), path.removeprefix("unix://")
+        )
     except OSError as error:
         raise DriverError(f"charon: {path}: {error}; is strongSwan running?") from error
     try:
         for packet in map(Packet.register_event, names):
-            writer.write(_LENGTH.pack(len(packet)) + packet)
-        unconfirmed = len(names)
-        while True:
-            (length,) = _LENGTH.unpack(await reader.readexactly(_LENGTH.size))
-            packet = await reader.readexactly(length)
-            if packet[0] == Packet.EVENT:
-                # Length of the name in an octet, the name, the message.
-                after = 2 + packet[1]
-                if after > len(packet):
-                    raise MalformedError("an event whose name is cut short")
-                name = packet[2:after].decode()
-                yield name, read(name, packet[after:])
-            elif packet[0] == Packet.EVENT_CONFIRM:
-                unconfirmed -= 1
-                if not unconfirmed:
-                    yield "", {}
-            else:
-                raise DriverError(f"charon: {path}: it does not know each of these events: {', '.join(names)}")
-    except asyncio.IncompleteReadError as error:
-        raise DriverError(f"charon: {path}: the connection was closed") from error
-    except (OSError, IndexError, ValueError) as error:
+            transport.write(_LENGTH.pack(len(packet)) + packet)
+        await ended
+    except (OSError, MalformedError) as error:
         raise DriverError(f"charon: {path}: {error}; is strongSwan running?") from error
     finally:
-        writer.close()
+        transport.close()
+
+
+class _Listener(asyncio.Protocol):
+    """A connection over which charon tells events; `ended` gets why it is over. A stream would wake a task for each."""
+
+    def __init__(
+        self, path: str, names: Sequence[str], take: Callable[[str, bytes], None], ended: asyncio.Future[None]
+    ) -> None:
+        self._path = path
+        self._names = names
+        self._take = take
+        self._ended = ended
+        self._unconfirmed = len(names)
+        self._rest = b""
+
+    def data_received(self, data: bytes) -> None:
+        """Takes whole packets, and keeps what is left."""
+        octets, at = self._rest + data, 0
+        try:
+            while len(octets) >= at + _LENGTH.size and not self._ended.done():
+                begin = at + _LENGTH.size
+                end = begin + _LENGTH.unpack_from(octets, at)[0]
+                if end > len(octets):
+                    break
+                self._hear(octets[begin:end])
+                at = end
+        except Exception as fault:  # whoever listens is to know
+            self._end(fault)
+        self._rest = octets[at:]
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Says so."""
+        self._end(exc or DriverError(f"charon: {self._path}: the connection was closed"))
+
+    def _hear(self, packet: bytes) -> None:
+        # The type, and of an event the length of its name in an octet, the name, the message.
+        kind, after = packet[:1], 2 + int.from_bytes(packet[1:2], "big")
+        if kind == _EVENT and after <= len(packet):
+            self._take(packet[2:after].decode(errors="replace"), packet[after:])
+        elif kind == _CONFIRM:
+            self._unconfirmed -= 1
+            if not self._unconfirmed:
+                self._take("", b"")
+        elif kind == _UNKNOWN:
+            names = ", ".join(self._names)
+            raise DriverError(f"charon: {self._path}: it does not know each of these events: {names}")
+        else:
+            raise MalformedError(f"a packet that is none of an event, got {packet[:16]!r}")
+
+    def _end(self, why: Exception) -> None:
+        if not self._ended.done():
+            self._ended.set_exception(why)

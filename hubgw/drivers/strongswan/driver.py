@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence, Set
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
 
@@ -178,9 +178,10 @@ class StrongswanDriver:
             else:
                 return
 
-    def events(self) -> AsyncIterator[Moved | Login]:
-        """Yields that SAs came or went, and what becomes of users'. Raises DriverError."""
-        return self._heard.events()
+    async def events(self, take: Callable[[Moved | Login], None]) -> None:
+        """Has `take` called where SAs came or went, and with what becomes of users'. Raises DriverError, and what
+        `take` raises."""
+        await self._heard.events(take)
 
     async def faults(self) -> AsyncIterator[Fault | Ended | Missed]:
         """Has charon write its log, and yields why SAs came to nothing, or how they end. Raises DriverError."""

@@ -1,7 +1,7 @@
 """Events of charon -> that SAs came or went, and what becomes of users' SAs."""
 
 import time
-from collections.abc import AsyncIterator, Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass
 
 from hubgw.drivers.strongswan import logins
@@ -32,16 +32,20 @@ class Heard:
         self._users_of = frozenset(map(interface_of, users))
         self._unrouted = unrouted(users.values())
 
-    async def events(self) -> AsyncIterator[Moved | logins.Login]:
-        """Yields that SAs came or went, and what becomes of users', in the order in which charon says it. Users who
-        move no route move nothing, as those do whom RADIUS gives addresses: they may come by the hundred. Raises
-        DriverError when charon is gone."""
-        async for kind, message in listen(self._path, logins.KINDS, logins.read):
+    async def events(self, take: Callable[[Moved | logins.Login], None]) -> None:
+        """Has `take` called where SAs came or went, and with what becomes of users', in the order in which charon says
+        it. Users who move no route move nothing, as those do whom RADIUS gives addresses: they may come by the hundred.
+        Raises DriverError when charon is gone, and what `take` raises."""
+
+        def hear(kind: str, octets: bytes) -> None:
+            message = logins.read(kind, octets)
             self._peers.hear(kind, message, time.time())
             if moves(kind, message, self._ledger.changed, self._unrouted):
-                yield Moved()
+                take(Moved())
             for login in logins.hear(kind, message, self._users_of):
-                yield login
+                take(login)
+
+        await listen(self._path, logins.KINDS, hear)
 
 
 def moves(kind: str, message: Iterable[str], changed: Container[str], users: Container[str]) -> bool:

@@ -64,7 +64,9 @@ def test_an_event_that_charon_does_not_know_is_said(tmp_path: Path) -> None:
     assert "does not know each of these events: ike-updown, child-updown" in told
 
 
-@pytest.mark.parametrize("packet", [b"", bytes((Packet.EVENT, 10)) + b"ike", bytes((Packet.EVENT, 1)) + b"\xff"])
+@pytest.mark.parametrize(
+    "packet", [b"", bytes((Packet.EVENT, 10)) + b"ike", b"\xff", bytes((Packet.EVENT, 1)) + b"a\7"]
+)
 def test_what_is_no_packet_ends_the_events(tmp_path: Path, packet: bytes) -> None:
     async def charon(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(framed(packet))
@@ -73,10 +75,32 @@ def test_what_is_no_packet_ends_the_events(tmp_path: Path, packet: bytes) -> Non
     assert told.endswith("is strongSwan running?")
 
 
+def test_what_goes_wrong_with_whoever_takes_them_is_no_fault_of_charons(tmp_path: Path) -> None:
+    async def served(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(framed(event("up", "hgt1"), event("up", "hgt2")))
+        await reader.read()
+        writer.close()
+
+    taken = []
+
+    def take(_kind: str, octets: bytes) -> None:
+        taken.append(octets)
+        raise KeyError("what nobody foresaw")
+
+    async def case() -> None:
+        path = tmp_path / "vici"
+        async with await asyncio.start_unix_server(served, path):
+            with pytest.raises(KeyError):
+                await listen(str(path), NAMES, take)
+
+    asyncio.run(asyncio.wait_for(case(), 30))
+    assert len(taken) == 1
+
+
 def test_nobody_there_is_told() -> None:
     async def case() -> None:
         with pytest.raises(DriverError, match="is strongSwan running"):
-            await anext(listen("/nowhere/charon.vici", NAMES, read))
+            await listen("/nowhere/charon.vici", NAMES, lambda *_: None)
 
     asyncio.run(case())
 
@@ -98,8 +122,7 @@ def heard(
 
         async with await asyncio.start_unix_server(served, path):
             try:
-                async for _, message in listen(f"unix://{path}", NAMES, read):
-                    told.append(" ".join(message))
+                await listen(f"unix://{path}", NAMES, lambda kind, octets: told.append(" ".join(read(kind, octets))))
             except DriverError as error:
                 told.append(str(error))
             await closed.wait()
