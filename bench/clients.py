@@ -1,16 +1,18 @@
 """Users' clients for the benchmark: one charon with many connections, a gateway by hand, and hubgw's in the lab."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from ipaddress import IPv4Network
+from ipaddress import IPv4Address, IPv4Network
+from itertools import islice
 from pathlib import Path
 from typing import Final, Literal
 
 from tests.certificates import Pair, make
 from tests.lab.charon import Charon
+from tests.lab.node import Node
 from tests.lab.topology import Lab
 from tests.lab.users import connection, eap_secret, own_certificate, uplink
 
@@ -124,8 +126,7 @@ def loader(lab: Lab, root: Pair, user: Pair) -> Iterator[Loader]:
     """Runs it in a node of its own."""
     node, address = uplink(lab, _LOADER)
     lab.isp.ip(f"route add {_OF_CLIENTS} via {address}")
-    every = "".join(f"addr add {one}/32 dev eth0\n" for one in _OF_CLIENTS.hosts())
-    node.run("ip", "-batch", "-", stdin=every)
+    _add(node, _OF_CLIENTS.hosts())
     charon = Charon(node, settings=_LOADER_SETTINGS)
     charon.start()
     try:
@@ -140,7 +141,7 @@ def by_hand(lab: Lab, root: Pair) -> Iterator[tuple[Charon, str]]:
     node, _ = uplink(lab, _HAND)
     # Clients that have MOBIKE are told every address of the machine: as many as the hub's.
     others = lab.hub.node.ip("-4 -o addr show scope global").count("\n") - 1
-    node.run("ip", "-batch", "-", stdin="".join(f"addr add {_OTHERS[one]}/32 dev eth0\n" for one in range(others)))
+    _add(node, islice(_OTHERS.hosts(), others))
     charon = Charon(node, appliance=True)
     charon.start()
     node.run("nft", "delete", "table", "inet", "hubgw")  # the gate that keeps IKE closed until an agent opens it
@@ -160,6 +161,11 @@ def by_hand(lab: Lab, root: Pair) -> Iterator[tuple[Charon, str]]:
         yield charon, authority.pem
     finally:
         node.destroy()
+
+
+def _add(node: Node, addresses: Iterable[IPv4Address]) -> None:
+    """Gives a machine more addresses on its uplink."""
+    node.run("ip", "-batch", "-", stdin="".join(f"addr add {one}/32 dev eth0\n" for one in addresses))
 
 
 def use_passwords(charon: Charon) -> None:

@@ -94,7 +94,8 @@ class Dialler:
         try:
             # Anew: the numbers of what was seen may be another charon's by now.
             sas = await self._strongswan.sas()
-            self._unsettled = self._calls(_of_tunnels(sas, plan), names)
+            of_tunnels = _of_tunnels(sas, plan)
+            self._unsettled = self._calls(of_tunnels, names)
             if {sa.connection for sa in sas if any(child.state in CHILD_UP for child in sa.children)} != set(carried):
                 await self._reconciler.follow()
             self._asked = {
@@ -104,7 +105,7 @@ class Dialler:
             }
             await self._dial(down, sas, now)
             await self._renewal.round(tunnels, sas, now)
-            await self._clean_up(_of_tunnels(sas, plan), names, now)
+            await self._clean_up(of_tunnels, names, now)
         except DriverError as error:
             self._journal.record("charon.lost", level=logging.WARNING, reason=error)
 

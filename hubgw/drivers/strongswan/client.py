@@ -179,16 +179,12 @@ async def listen(path: str, names: Sequence[str], take: Callable[[str, bytes], N
         transport, _ = await loop.create_unix_connection(
             lambda: _Listener(path, names, take, ended), path.removeprefix("unix://")
         )
-    except OSError as error:
-        raise DriverError(f"charon: {path}: {error}; is strongSwan running?") from error
-    try:
-        for packet in map(Packet.register_event, names):
-            transport.write(_LENGTH.pack(len(packet)) + packet)
-        await ended
+        with contextlib.closing(transport):
+            for packet in map(Packet.register_event, names):
+                transport.write(_LENGTH.pack(len(packet)) + packet)
+            await ended
     except (OSError, MalformedError) as error:
         raise DriverError(f"charon: {path}: {error}; is strongSwan running?") from error
-    finally:
-        transport.close()
 
 
 class _Listener(asyncio.Protocol):

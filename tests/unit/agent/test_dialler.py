@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Sequence, Set
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +11,6 @@ import pytest
 from hubgw.agent import dialler as dialler_module
 from hubgw.agent.dialler import CHILD_WITHIN, DUPLICATE_AGE, LIST_EVERY, LONGEST_DELAY, Dialler
 from hubgw.plan.ipsec import IkeConnection
-from hubgw.plan.types import Object, Op, OpError
 from tests.fakes.drivers import child_sa, ike_sa
 from tests.unit.agent.rig import BRANCHES, FIRST, SECOND, Rig, run
 from tests.unit.agent.test_users import USERS
@@ -36,6 +35,17 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     monkeypatch.setattr(dialler_module, "asyncio", made)
     made.Lock = asyncio.Lock  # type: ignore[attr-defined]
     return made
+
+
+def first(patched: pytest.MonkeyPatch, owner: object, name: str, do: Callable[[], Awaitable[None]]) -> None:
+    """Has something done before each call of a method."""
+    does = getattr(owner, name)
+
+    async def call(*args: object) -> object:
+        await do()
+        return await does(*args)
+
+    patched.setattr(owner, name, call)
 
 
 async def started(path: Path) -> tuple[Rig, Dialler]:
@@ -276,14 +286,12 @@ def test_a_new_charon_is_asked_for_nothing_that_it_has_not_been_given_yet(
         charon.reach.away = ""
         charon.restart(time.time() - 5)
         asked: list[list[tuple[str, ...]]] = []
-        loads = charon.apply
 
-        async def apply(ops: Sequence[Op]) -> list[OpError]:
+        async def ask() -> None:
             await dialler.round()
             asked.append(list(charon.initiated))
-            return await loads(ops)
 
-        monkeypatch.setattr(charon, "apply", apply)
+        first(monkeypatch, charon, "apply", ask)
         charon.fail_next(("IkeConnection", "hgt3"))
         await rig.reconciler.reconcile()
         assert asked and not any(asked)
@@ -304,14 +312,12 @@ def test_a_charon_that_is_away_while_a_pass_observes_is_asked_for_nothing(
         await rig.reconciler.follow()
         charon.reach.away = ""
         charon.restart(time.time() - 5)
-        observes = netlink.observe
 
-        async def observe() -> list[Object]:
+        async def ask() -> None:
             await dialler.round()
             assert charon.initiated == []
-            return await observes()
 
-        monkeypatch.setattr(netlink, "observe", observe)
+        first(monkeypatch, netlink, "observe", ask)
         await rig.reconciler.reconcile()
         await dialler.round()
         assert len(charon.initiated) == 4
@@ -326,14 +332,12 @@ def test_a_charon_that_comes_after_a_pass_has_observed_is_given_everything_first
         rig = await Rig(tmp_path).connected()
         charon = rig.machine.strongswan
         dialler = Dialler(rig.reconciler, rig.machine.drivers.strongswan, rig.journal)
-        verifies = rig.routing.verify
 
-        async def verify(up: Set[int]) -> None:
+        async def restart() -> None:
             charon.restart(time.time() - 5)
-            await verifies(up)
 
         with monkeypatch.context() as patched:
-            patched.setattr(rig.routing, "verify", verify)
+            first(patched, rig.routing, "verify", restart)
             await rig.reconciler.reconcile()
         await rig.reconciler.follow()
         await dialler.round()
@@ -372,13 +376,7 @@ def test_back_off_goes_on_while_a_new_charon_is_given_everything(
             await dialler.round()
         before = len(charon.initiated)
         charon.restart(time.time() - 5)
-        verifies = rig.routing.verify
-
-        async def verify(up: Set[int]) -> None:
-            await dialler.round()
-            await verifies(up)
-
-        monkeypatch.setattr(rig.routing, "verify", verify)
+        first(monkeypatch, rig.routing, "verify", dialler.round)
         await rig.reconciler.reconcile()
         clock.now += 3.0
         await dialler.round()
